@@ -1,0 +1,53 @@
+# Two commands do everything: `make repro` and `make test`. Both make .venv first; the rest is for convenience.
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Another environment's modules must not reach into .venv.
+unexport PYTHONPATH PYTHONHOME
+export PYTHONNOUSERSITE := 1
+
+CHECKS := "ruff check ." "ruff format --check ." "mypy" "pytest -n auto --maxprocesses 4"
+
+.PHONY: help repro test lint format mlflow lock clean
+
+help: ## shows this list
+	@echo "make TARGET [PYTHON=python3.12]"
+	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' Makefile | expand -t 12
+
+repro: ## makes .venv and runs the pipeline on params.yaml; what is up to date is not run again
+	@tools/make_venv.sh
+	@tools/match_git.sh
+	@dvc repro
+	@thumbnet results
+
+test: ## makes .venv with the test extra and runs ruff, mypy and pytest
+	@tools/make_venv.sh test
+	@failed=; \
+	for check in $(CHECKS); do \
+	    echo "== $$check"; \
+	    OMP_NUM_THREADS=1 $$check || failed="$$failed, $$check"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "Failed: $${failed#, }"; exit 1; fi; \
+	echo "All passed"
+
+lint: ## runs ruff and mypy alone
+	@tools/make_venv.sh test
+	ruff check .
+	ruff format --check .
+	mypy
+
+format: ## rewrites the code as ruff likes it
+	@tools/make_venv.sh test
+	ruff check --fix .
+	ruff format .
+
+mlflow: ## opens MLflow's pages on this project's runs
+	@tools/make_venv.sh
+	mlflow ui --backend-store-uri sqlite:///mlflow.db
+
+lock: ## brings requirements.lock in line with pyproject.toml (newest versions: tools/lock.sh --upgrade)
+	@tools/make_venv.sh
+	tools/lock.sh
+
+clean: ## removes what the pipeline made; .venv, DVC's cache, MLflow's runs and your data/local stay
+	find data -mindepth 1 -maxdepth 1 ! -name local -exec rm -rf {} +
+	rm -rf models dvc_plots

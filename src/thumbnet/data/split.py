@@ -1,0 +1,141 @@
+"""The split stage: which images train, which validate, which test.
+
+Validation images are cut from train or from test as `split` says, and where there is no test set one is cut from train
+as well. Images are copied in pieces, unchanged, so that any number of them fits in memory.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+from thumbnet.data.arrays import (
+    DatasetInfo,
+    Labels,
+    images_file,
+    labels_file,
+    load_info,
+    load_split,
+    rows_per_chunk,
+    save_info,
+    sha256_of,
+)
+from thumbnet.errors import UserError
+from thumbnet.files import fresh_folder
+from thumbnet.params import SplitParams
+
+Indices = NDArray[np.int64]  # (n,)
+
+#: For each new split: which of the raw ones it is cut from, and the images it takes of it, ascending.
+Plan = dict[str, tuple[str, Indices]]
+
+
+def split(raw: Path, destination: Path, params: SplitParams, seed: int) -> DatasetInfo:
+    """Divides a data set into train, validation and test, and prints their sizes.
+
+    Args:
+        raw: the folder that `download` wrote.
+        destination: the folder to write, replaced as a whole: `{train,validation,test}_{images,labels}.npy` and
+            `dataset.json`.
+        params: the `split` section of `params.yaml`.
+        seed: decides where chance does: for `fraction`, and for a test set cut from train.
+
+    Returns:
+        What was written.
+
+    Raises:
+        UserError: there are too few images for such a split, in all or of a class.
+    """
+    info = load_info(raw)
+    train_labels, test_labels = load_split(raw, "train", mmap=True)[1], load_split(raw, "test", mmap=True)[1]
+    plan = plan_split(train_labels, test_labels, params, seed)
+    _check_classes(train_labels[plan["train"][1]], info.classes)
+    with fresh_folder(destination) as folder:
+        sha256 = {name: _copy(raw, source, indices, folder, name) for name, (source, indices) in plan.items()}
+        counts = {name: len(indices) for name, (_, indices) in plan.items()}
+        result = DatasetInfo(info.name, info.classes, info.image_shape, counts, sha256)
+        save_info(folder, result)
+    print("  ".join(f"{name} {count:,}" for name, count in counts.items()))
+    return result
+
+
+def plan_split(train_labels: Labels, test_labels: Labels, params: SplitParams, seed: int) -> Plan:
+    """Decides which image goes where.
+
+    `holdout` takes the last `validation` images of train, `fraction` that share of each class of train, `test_halves`
+    the first `validation` images of test. Without test images, as many as there are for validation are cut from the
+    rest of train, the same share of each class, and a line says so.
+
+    Args:
+        train_labels: classes of the raw training images, (n,).
+        test_labels: classes of the raw test images, (n,); n may be 0.
+        params: the `split` section of `params.yaml`.
+        seed: as for `split`.
+
+    Raises:
+        UserError: as `split`.
+    """
+    everything = np.arange(len(train_labels))
+    all_of_test = np.arange(len(test_labels))
+    if params.kind == "test_halves":
+        size = int(params.validation)
+        if len(test_labels) == 0:
+            raise UserError("split.kind = test_halves cuts validation from test, and this data set has no test images;"
+                            " allowed are holdout and fraction")  # fmt: skip
+        _check_size(size, len(test_labels), "test images")
+        return {
+            "train": ("train", everything),
+            "validation": ("test", all_of_test[:size]),
+            "test": ("test", all_of_test[size:]),
+        }
+    if params.kind == "holdout":
+        size = int(params.validation)
+        _check_size(size, len(train_labels), "training images")
+        train, validation = everything[:-size], everything[-size:]
+    else:
+        train, validation = _stratified(everything, train_labels, float(params.validation), seed)
+    if len(test_labels):
+        return {"train": ("train", train), "validation": ("train", validation), "test": ("test", all_of_test)}
+    _check_size(2 * len(validation), len(train_labels), "training images (as many again become the test set)")
+    train, test = _stratified(train, train_labels, len(validation), seed)
+    print(f"no test images are given: {len(test):,} of train, of each class its share, are the test set")
+    return {"train": ("train", train), "validation": ("train", validation), "test": ("train", test)}
+
+
+def _check_size(size: int, available: int, of_what: str) -> None:
+    if size >= available:
+        raise UserError(f"split.validation = {size:,} leaves nothing of {available:,} {of_what}; give a smaller number")
+
+
+def _check_classes(labels: Labels, classes: tuple[str, ...]) -> None:
+    lost = [name for label, name in enumerate(classes) if label not in labels]
+    if lost:
+        raise UserError(f"split.validation leaves no training images of {', '.join(lost)}; give a smaller number")
+
+
+def _stratified(indices: Indices, labels: Labels, size: int | float, seed: int) -> tuple[Indices, Indices]:
+    """Cuts `size` (a number or a share) of the indices off, at random, the same share of each class.
+
+    Returns:
+        What is left, and what is cut off, each ascending.
+    """
+    from sklearn.model_selection import train_test_split  # takes a second to load, and a holdout does without
+
+    try:
+        left, cut = train_test_split(indices, test_size=size, random_state=seed, stratify=labels[indices])
+    except ValueError as error:
+        raise UserError(f"split.validation: too few images for a split by class: {error}") from None
+    return np.sort(left), np.sort(cut)
+
+
+def _copy(raw: Path, source: str, indices: Indices, folder: Path, name: str) -> str:
+    """Copies the chosen images and labels to a new split, and returns the sha256 over both."""
+    images, labels = load_split(raw, source, mmap=True)
+    copied = open_memmap(images_file(folder, name), "w+", np.uint8, (len(indices), *images.shape[1:]))
+    rows = rows_per_chunk(images)
+    for start in range(0, len(indices), rows):
+        copied[start : start + rows] = images[indices[start : start + rows]]
+    copied.flush()
+    np.save(labels_file(folder, name), labels[indices])
+    return sha256_of(copied, labels[indices])

@@ -1,0 +1,170 @@
+"""Learning curves of all members together: one tidy table for DVC's plot, one picture for people.
+
+The histories themselves are written by the training; a member's best epoch is the first with the highest validation
+accuracy, the one whose weights are kept.
+"""
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from thumbnet.errors import UserError
+from thumbnet.figures import style
+from thumbnet.files import write_table
+
+SPLITS = ("train", "validation")
+STROKES: dict[str, dict[str, Any]] = {"train": {"linestyle": (0, (3.0, 1.6)), "alpha": 0.75}, "validation": {}}
+LONE: dict[str, Any] = {"marker": "x", "markersize": 8, "markeredgewidth": 2}  # a line of one point would not be seen
+RING: dict[str, Any] = {"marker": "o", "markersize": 9, "markeredgewidth": 2, "markerfacecolor": style.PAPER}
+
+# All lengths in pixels.
+WIDTH, TOP = 1200, 146
+PANEL_WIDTH, PANEL_HEIGHT = 500, 340
+KEY = 76  # beside the text of each entry of the legend: its line, and the space around
+LONGEST_NAME = 320
+
+
+@dataclass(frozen=True)
+class Point:
+    """One split of one member after one epoch.
+
+    Attributes:
+        member: its name.
+        epoch: counted as in the history.
+        split: `train` or `validation`.
+        accuracy: 0..1.
+        loss: nats per image.
+        lr: the learning rate.
+    """
+
+    member: str
+    epoch: int
+    split: str
+    accuracy: float
+    loss: float
+    lr: float
+
+
+def collect_histories(histories: Mapping[str, Path]) -> list[Point]:
+    """Reads the members' histories into one tidy list: by member, epoch and split.
+
+    Args:
+        histories: the CSV file of each member (epoch, lr, train_loss, train_accuracy, validation_loss,
+            validation_accuracy), in the order to show them in.
+
+    Raises:
+        UserError: a file is missing, lacks a column, or has no epoch.
+    """
+    return [point for member, path in histories.items() for point in _read_history(member, path)]
+
+
+def _read_history(member: str, path: Path) -> list[Point]:
+    remedy = f"make it with: dvc repro -f -s train@{member}"
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            points = [
+                Point(member, int(row["epoch"]), split, float(row[f"{split}_accuracy"]), float(row[f"{split}_loss"]),
+                      float(row["lr"]))
+                for row in csv.DictReader(file)
+                for split in SPLITS
+            ]  # fmt: skip
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; {remedy}") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is no history of a training ({error}); {remedy}") from None
+    if not points:
+        raise UserError(f"{path} has no epoch; {remedy}")
+    return points
+
+
+def write_curves_table(path: Path, points: Sequence[Point]) -> None:
+    """Writes one row per point: member, epoch, split, accuracy, loss, lr."""
+    write_table(path, [field.name for field in fields(Point)], map(astuple, points))
+
+
+def best_point(points: Sequence[Point], member: str) -> Point:
+    """The first epoch of a member with its highest validation accuracy."""
+    return max(_of(points, member, "validation"), key=lambda point: point.accuracy)
+
+
+def draw_curves(points: Sequence[Point]) -> Figure:
+    """Accuracy and loss against epochs: a colour per member, train dashed, validation solid, the best epoch ringed.
+
+    Args:
+        points: what `collect_histories` returns, one member or more.
+    """
+    members = list(dict.fromkeys(point.member for point in points))
+    colours = {member: style.SERIES[i % len(style.SERIES)] for i, member in enumerate(members)}
+    labels = {member: _legend_label(best_point(points, member)) for member in members}
+    entry = KEY + max(style.text_width(label, 12) for label in labels.values())
+    legend_columns = int((WIDTH - 2 * style.MARGIN) // entry)
+    bottom = 92 + 27 * math.ceil(len(members) / legend_columns)
+    height = TOP + PANEL_HEIGHT + bottom
+
+    with style.house_style():
+        figure = style.new_figure(WIDTH, height)
+        for quantity, left in (("accuracy", style.MARGIN + 52), ("loss", WIDTH - style.MARGIN - PANEL_WIDTH)):
+            place = (left / WIDTH, bottom / height, PANEL_WIDTH / WIDTH, PANEL_HEIGHT / height)
+            axes = figure.add_axes(place)
+            for member, colour in colours.items():
+                _draw_member(axes, points, member, quantity, colour)
+            _scale(axes, quantity, [getattr(point, quantity) for point in points])
+        style.write_title(figure, "Learning curves")
+        _draw_line_key(figure, LONE if len({point.epoch for point in points}) == 1 else {})
+        handles = [Line2D([], [], color=colours[member], linewidth=4, label=labels[member]) for member in members]
+        figure.legend(handles=handles, loc="lower left", ncols=legend_columns, fontsize=12, borderaxespad=0,
+                      borderpad=0, bbox_to_anchor=(style.MARGIN / WIDTH, 18 / height))  # fmt: skip
+    return figure
+
+
+def _of(points: Sequence[Point], member: str, split: str) -> list[Point]:
+    return [point for point in points if point.member == member and point.split == split]
+
+
+def _draw_member(axes: Axes, points: Sequence[Point], member: str, quantity: str, colour: str) -> None:
+    for split in SPLITS:
+        line = _of(points, member, split)
+        axes.plot([point.epoch for point in line], [getattr(point, quantity) for point in line], color=colour,
+                  **STROKES[split], **(LONE if len(line) == 1 and split == "train" else {}))  # fmt: skip
+    best = best_point(points, member)
+    axes.plot(best.epoch, getattr(best, quantity), color=colour, zorder=3, **RING)
+
+
+def _scale(axes: Axes, quantity: str, values: Sequence[float]) -> None:
+    """Whole epochs below, percent or a log scale of plain numbers at the side."""
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+    if quantity == "accuracy":
+        axes.set_title("Accuracy", loc="left", weight="bold")
+        axes.yaxis.set_major_formatter(FuncFormatter(style.percent_tick))
+        return
+    axes.set_title("Loss (cross-entropy, log scale)", loc="left", weight="bold")
+    axes.set_yscale("log")
+    # Within a factor of 5 the ticks of a log scale are too few; evenly spaced numbers serve better there.
+    narrow = max(values) < 5 * min(values)
+    axes.yaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]) if narrow else LogLocator(subs=(1, 2, 3, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda loss, _: f"{loss:.4g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _legend_label(best: Point) -> str:
+    return f"{style.ellipsize(best.member, LONGEST_NAME, 12)}: {style.percent(best.accuracy, 2)}, epoch {best.epoch}"
+
+
+def _draw_line_key(figure: Figure, mark: Mapping[str, Any]) -> None:
+    """What dashes (or, after a single epoch, the mark in their place) and rings mean, below the title."""
+    handles = [
+        Line2D([], [], color=style.FAINT, label="train", **STROKES["train"], **mark),
+        Line2D([], [], color=style.FAINT, label="validation", **STROKES["validation"]),
+        Line2D([], [], color=style.FAINT, linestyle="none", label="best validation accuracy", **RING),
+    ]
+    figure.legend(handles=handles, loc="upper left", ncols=3, fontsize=12, borderaxespad=0, borderpad=0,
+                  bbox_to_anchor=(style.MARGIN / WIDTH, 1 - 68 / figure.bbox.height))  # fmt: skip

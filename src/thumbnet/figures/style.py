@@ -1,0 +1,148 @@
+"""How every picture looks, and how it gets to disk: colours, fonts, sizes and the PNG file, each settled once here.
+
+Figures are made with matplotlib's own `Figure` class, never through pyplot: no window, no global state, and the same
+picture gives the same bytes. What is drawn is left to the other modules of `thumbnet.figures`.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import matplotlib.style
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+
+from thumbnet.files import fresh_file
+
+DPI = 100  # pixels per inch: one point of type is 100/72 pixels
+FONT = "DejaVu Sans"  # comes with matplotlib: the same letters on every machine
+MARGIN = 32  # pixels, around everything
+TITLE_TYPE = 20.0  # points
+ELLIPSIS = "…"
+
+INK = "#1b1b1f"
+FAINT = "#6b6b76"
+RULE = "#d9d9e0"
+PAPER = "#ffffff"
+
+# Green for the truth, vermillion for the mistake: dark variants of the pair that Okabe and Ito chose to be told apart
+# with any kind of colour vision (https://jfly.uni-koeln.de/color/). A mark beside the text says the same in words.
+RIGHT, RIGHT_MARK = "#00735c", "✓"
+WRONG, WRONG_MARK = "#b84a00", "✗"
+
+# Okabe and Ito's palette without its yellow, which is too pale for a line on white; grey ends it.
+SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#1b1b1f", "#8c8c96")
+
+_RULES = {
+    "font.family": FONT,
+    "font.size": 13,
+    "text.color": INK,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": RULE,
+    "grid.linewidth": 0.8,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "lines.linewidth": 2.0,
+    "legend.frameon": False,
+}
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Draw inside of this: matplotlib's defaults and our rules, whatever the user's own matplotlibrc says."""
+    with matplotlib.style.context(["default", _RULES]):
+        yield
+
+
+def new_figure(width: int, height: int) -> Figure:
+    """An empty picture of that many pixels."""
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor=PAPER)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Writes a picture as PNG; the same picture gives the same bytes, without date or name of software."""
+    with fresh_file(path) as aside, house_style():
+        figure.savefig(aside, format="png", dpi="figure", metadata={"Software": None})
+
+
+def text_width(text: str, size: float, bold: bool = False) -> float:
+    """The width of one line of text in pixels.
+
+    Args:
+        text: taken literally, `$` included.
+        size: of the type, in points.
+        bold: whether it is bold.
+    """
+    font = FontProperties(family=FONT, size=size, weight="bold" if bold else "normal")
+    renderer = RendererAgg(1, 1, DPI)  # type: ignore[no-untyped-call]
+    width, _, _ = renderer.get_text_width_height_descent(text, font, ismath=False)  # type: ignore[no-untyped-call]
+    return float(width)
+
+
+def ellipsize(text: str, width: float, size: float, bold: bool = False) -> str:
+    """The text itself where it fits, else as much of both its ends as fits around an ellipsis.
+
+    Names of folders often differ in their ends only, so the end is kept as well as the beginning.
+
+    Args:
+        text: one line.
+        width: the room, in pixels.
+        size: of the type, in points.
+        bold: whether it is bold.
+    """
+    if text_width(text, size, bold) <= width:
+        return text
+    kept = bisect_right(range(1, len(text)), width, key=lambda kept: text_width(_shorten(text, kept), size, bold))
+    return _shorten(text, kept)
+
+
+def _shorten(text: str, kept: int) -> str:
+    """The first and the last letters of a text, `kept` of them in all, around an ellipsis."""
+    first, last = kept - kept // 2, kept // 2
+    return text[:first].rstrip() + ELLIPSIS + text[len(text) - last :].lstrip()
+
+
+def write(figure: Figure, x: float, y: float, text: str, size: float, *, colour: str = INK, bold: bool = False,
+          align: Literal["left", "right"] = "left") -> None:  # fmt: skip
+    """Draws one line of text.
+
+    Args:
+        figure: where.
+        x: pixels from the left edge of the picture to the text's left (or, aligned right, its right).
+        y: pixels from the upper edge of the picture to the text's top.
+        text: taken literally, `$` included.
+        size: of the type, in points.
+        colour: any that matplotlib knows.
+        bold: whether it is bold.
+        align: which end of the text stands at `x`.
+    """
+    figure.text(x / figure.bbox.width, 1 - y / figure.bbox.height, text, size=size, color=colour,
+                weight="bold" if bold else "normal", ha=align, va="top", parse_math=False)  # fmt: skip
+
+
+def write_title(figure: Figure, title: str) -> None:
+    """Draws the title in the upper left corner, shortened if it is too long for the picture."""
+    room = figure.bbox.width - 2 * MARGIN
+    write(figure, MARGIN, 26, ellipsize(title, room, TITLE_TYPE, bold=True), TITLE_TYPE, bold=True)
+
+
+def percent(share: float, decimals: int = 0) -> str:
+    """A fraction as people read it: 0.9231 is "92 %"."""
+    return f"{100 * share:.{decimals}f} %"
+
+
+def percent_tick(share: float, _position: int) -> str:
+    """The same for the ticks of an axis, with as many decimals as they need."""
+    return f"{100 * share:.4g} %"

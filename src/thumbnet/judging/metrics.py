@@ -1,0 +1,174 @@
+"""Accuracy with its interval, loss, figures per class, and the classes that are confused most.
+
+Everything here is arithmetic on probabilities and labels, and returns plain numbers ready for JSON. Files are left
+to `thumbnet.judging.predictions`, pictures to `thumbnet.figures`.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+from thumbnet.errors import UserError
+from thumbnet.files import write_json, write_table
+
+DECIMALS = 6  # of everything that goes to JSON: files stay stable where the last bits of a sum do not
+
+
+def wilson_interval(successes: int, trials: int, confidence: float) -> tuple[float, float]:
+    """The score interval of a proportion, which stays inside 0..1 and holds its level near the ends too.
+
+    Args:
+        successes: how many of the trials succeeded.
+        trials: how many there were, 1 or more.
+        confidence: the level, e.g. 0.95.
+
+    Returns:
+        The low and the high end, as fractions.
+
+    Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal of the
+    American Statistical Association 22 (1927), 209-212.
+    """
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share = successes / trials
+    shrink = 1 + z * z / trials
+    centre = (share + z * z / (2 * trials)) / shrink
+    half_width = z / shrink * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
+    # The ends of a share of 0 or 1 are exactly 0 and 1; rounding must not move them.
+    low = 0.0 if successes == 0 else centre - half_width
+    high = 1.0 if successes == trials else centre + half_width
+    return low, high
+
+
+def cross_entropy(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    """The mean of -ln(probability of the true class), in nats.
+
+    A probability below float32's resolution, 1.2e-7, counts as that: one image costs 15.9 at most, never infinity.
+
+    Args:
+        probabilities: (n, classes).
+        labels: (n,).
+    """
+    of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)  # (n,)
+    return float(-np.log(of_truth.clip(min=np.finfo(np.float32).eps)).mean())
+
+
+def judge_overall(probabilities: NDArray[np.float32], labels: NDArray[np.int64], confidence: float) -> dict[str, Any]:
+    """Accuracy with its Wilson interval, loss, and the number of images that they stand on.
+
+    Args:
+        probabilities: (n, classes).
+        labels: (n,).
+        confidence: level of the interval, e.g. 0.95.
+
+    Returns:
+        `accuracy`, `accuracy_low`, `accuracy_high` (fractions), `loss` (nats per image), `images`.
+
+    Raises:
+        UserError: there are no images.
+    """
+    images = len(labels)
+    if images == 0:
+        raise UserError("a split without images cannot be judged; allowed: 1 or more; see split.kind in params.yaml")
+    right = int((probabilities.argmax(axis=1) == labels).sum())
+    low, high = wilson_interval(right, images, confidence)
+    return {
+        "accuracy": round(right / images, DECIMALS),
+        "accuracy_low": round(low, DECIMALS),
+        "accuracy_high": round(high, DECIMALS),
+        "loss": round(cross_entropy(probabilities, labels), DECIMALS),
+        "images": images,
+    }
+
+
+def judge_classes(
+    predicted: NDArray[np.int64], labels: NDArray[np.int64], classes: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Precision, recall and F1 of every class, and how many images it has.
+
+    A figure that divides by zero (a class never predicted, or without images) is 0.
+
+    Args:
+        predicted: (n,).
+        labels: (n,).
+        classes: the classes' names, in the order of their labels.
+    """
+    table = precision_recall_fscore_support(labels, predicted, labels=range(len(classes)), zero_division=0)
+    return {
+        name: {
+            "precision": round(float(precision), DECIMALS),
+            "recall": round(float(recall), DECIMALS),
+            "f1": round(float(f1), DECIMALS),
+            "images": int(images),
+        }
+        for name, precision, recall, f1, images in zip(classes, *table, strict=True)
+    }
+
+
+def judge(
+    probabilities: NDArray[np.float32], labels: NDArray[np.int64], classes: Sequence[str], confidence: float
+) -> dict[str, Any]:
+    """All figures of one network on one split, ready for JSON and `dvc metrics show`.
+
+    Args:
+        probabilities: (n, classes).
+        labels: (n,).
+        classes: the classes' names, in the order of their labels.
+        confidence: level of the interval, e.g. 0.95.
+
+    Returns:
+        What `judge_overall` returns, and `per_class`: what `judge_classes` returns.
+
+    Raises:
+        UserError: there are no images.
+    """
+    overall = judge_overall(probabilities, labels, confidence)
+    return {**overall, "per_class": judge_classes(probabilities.argmax(axis=1), labels, classes)}
+
+
+def most_confused(
+    labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: Sequence[str], n: int
+) -> list[tuple[str, str, int]]:
+    """The commonest mistakes: (true class, predicted class, number of images), the most frequent first.
+
+    Args:
+        labels: (n,).
+        predicted: (n,).
+        classes: the classes' names, in the order of their labels.
+        n: how many pairs to return at most; pairs that never occur are left out.
+    """
+    counts = confusion_matrix(labels, predicted, labels=range(len(classes)))
+    pairs = [(int(counts[i, j]), i, j) for i, j in np.argwhere(counts) if i != j]
+    pairs.sort(key=lambda pair: (-pair[0], pair[1], pair[2]))
+    return [(classes[i], classes[j], count) for count, i, j in pairs[:n]]
+
+
+def write_overall(path: Path, judged: Mapping[str, Mapping[str, Any]]) -> None:
+    """Writes accuracy, interval, loss and images of each split as JSON; figures per class would bury them there.
+
+    Args:
+        path: of the file.
+        judged: by name of split, what `judge` returns.
+    """
+    write_json(path, {split: {key: value for key, value in figures.items() if key != "per_class"}
+                      for split, figures in judged.items()})  # fmt: skip
+
+
+def write_per_class(path: Path, judged: Mapping[str, Mapping[str, Any]]) -> None:
+    """Writes one row per split and class as CSV: `split`, `class`, `precision`, `recall`, `f1`, `images`.
+
+    Args:
+        path: of the file.
+        judged: by name of split, what `judge` returns.
+    """
+    rows = [
+        (split, name, *figures.values())
+        for split, classes in judged.items()
+        for name, figures in classes["per_class"].items()
+    ]
+    write_table(path, ("split", "class", "precision", "recall", "f1", "images"), rows)

@@ -1,0 +1,1 @@
+"""Networks: written in a line (`notation`), built as PyTorch modules (`builder`, `layers`)."""

@@ -1,0 +1,57 @@
+"""Where every stage reads and writes: each path stands here once, relative to the project's root.
+
+Stages run in the root of a checkout, or in the temporary copy that DVC makes of it for `dvc exp run --temp` and
+queued experiments. What must outlive such a copy (the MLflow store, unfinished downloads) belongs to the checkout
+that it was made from: `checkout_root`.
+"""
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+CHECKED = Path("data/params.checked")
+STATISTICS = Path("data/normalisation.npz")
+#: Unfinished downloads, below `checkout_root()`.
+DOWNLOADS = Path("data/downloads")
+SPLITS = Path("data/splits")
+PREDICTIONS = Path("data/predictions")
+ENSEMBLE_PREDICTIONS = Path("data/ensemble.npz")
+MISTAKES = Path("data/mistakes")
+MODELS = Path("models")
+
+METRICS = Path("metrics")
+NORMALISATION_METRICS = METRICS / "normalisation.json"
+TRAIN_METRICS = METRICS / "train"
+EVALUATE_METRICS = METRICS / "evaluate"
+PER_CLASS = METRICS / "per_class"
+ENSEMBLE_METRICS = METRICS / "ensemble.json"
+
+PLOTS = Path("plots")
+HISTORY = PLOTS / "history"
+CONFUSION = PLOTS / "confusion"
+GALLERY = PLOTS / "gallery"
+CURVES = PLOTS / "curves"
+
+ENSEMBLE = "ensemble"
+
+
+def raw(dataset: str) -> Path:
+    """The folder of a verified, decoded data set."""
+    return Path("data/raw") / dataset
+
+
+def checkout_root(start: Path | None = None) -> Path:
+    """The root of the user's own checkout, also when DVC runs a stage in a temporary copy of it.
+
+    DVC puts such copies below `.dvc/tmp/exps/` of the checkout.
+
+    Args:
+        start: the folder to begin at; default: the current one.
+    """
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if folder.name == "exps" and folder.parent.name == "tmp" and folder.parent.parent.name == ".dvc":
+            return folder.parent.parent.parent
+    for folder in (here, *here.parents):
+        if (folder / "dvc.yaml").exists():
+            return folder
+    return here

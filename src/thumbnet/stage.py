@@ -1,0 +1,27 @@
+"""The frame of every stage script: parameters in, one function called, mistakes told in plain words.
+
+What a stage does stands in its script in `stages/` and in the library; exit statuses and messages stand here, once.
+"""
+
+import sys
+from collections.abc import Callable
+
+from thumbnet.errors import UserError
+from thumbnet.params import load_params
+
+
+def run_stage(body: Callable[..., None]) -> None:
+    """Runs a stage and ends the process: status 0, 1 after a mistake of the user's, 130 after Ctrl-C.
+
+    Args:
+        body: called with the checked parameters, and with the member's name when the script was given one:
+            `python stages/train.py bn`.
+    """
+    try:
+        body(load_params(), *sys.argv[1:])
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("\ninterrupted: this stage wrote nothing; `dvc repro` begins it again", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,80 @@
+"""What a run of the pipeline came to, on one screen: a row per network, the ensemble, and where to look next."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from thumbnet import paths
+from thumbnet.errors import UserError
+from thumbnet.params import Params
+
+_SWEEPS_NEED_GIT = "need git:  git init && git add -A && git commit -m start && make repro"
+
+
+def print_results(params: Params, console: Console | None = None) -> None:
+    """Prints accuracies with their intervals, the ensemble's gain, and the next commands.
+
+    Args:
+        params: the members to show.
+        console: where to; default: the screen.
+
+    Raises:
+        UserError: the pipeline has not run to its end for these members.
+    """
+    console = console or Console(highlight=False)
+    ensemble = _read(paths.ENSEMBLE_METRICS)
+    if ensemble["members"] != params.members:
+        raise UserError(f"{paths.ENSEMBLE_METRICS} is of {', '.join(ensemble['members'])}, and members are now "
+                        f"{', '.join(params.members)}; run: dvc repro")  # fmt: skip
+    table = Table(title=f"{params.dataset.name}, {params.evaluate.confidence:.0%} intervals", title_justify="left")
+    for column in ("network", "parameters", "best epoch", "validation", "test"):
+        table.add_column(column, justify="left" if column == "network" else "right")
+    for member in params.members:
+        train, judged = _read(paths.TRAIN_METRICS / f"{member}.json"), _read(paths.EVALUATE_METRICS / f"{member}.json")
+        epochs = f"{train['best_epoch']} of {train['epochs']}"
+        table.add_row(
+            member, f"{train['parameters']:,}", epochs, _accuracy(judged["validation"]), _accuracy(judged["test"])
+        )
+    table.add_section()
+    table.add_row(paths.ENSEMBLE, "", "", _accuracy(ensemble["validation"]), _accuracy(ensemble["test"]))
+    console.print(table)
+
+    best = ensemble["best_member"]
+    console.print(f"The ensemble against {best['name']}, the best member on validation: "
+                  f"{ensemble['gain_test_points']:+.2f} points on test.", soft_wrap=True)  # fmt: skip
+    console.print()
+    for what, where in _next_steps():
+        console.print(f"{what:<10}{where}", soft_wrap=True)
+
+
+def _next_steps() -> list[tuple[str, str]]:
+    steps = [
+        ("pictures", f"{paths.CURVES}.png, {paths.CONFUSION}/*.png, {paths.GALLERY}/*/*.png"),
+        ("plots", "dvc plots show    metrics: dvc metrics show    pipeline: dvc dag"),
+        ("runs", "make mlflow       (mlflow ui --backend-store-uri sqlite:///mlflow.db)"),
+    ]
+    if _has_git(Path.cwd()):
+        return [*steps, ("sweeps", "dvc exp run -S optimizer.lr=0.05")]
+    return [*steps, ("sweeps", _SWEEPS_NEED_GIT)]
+
+
+def _has_git(folder: Path) -> bool:
+    """Whether DVC works with git here; `tools/match_git.sh` keeps this switch."""
+    local = folder / ".dvc" / "config.local"
+    return not (local.exists() and "no_scm = true" in local.read_text(encoding="utf-8"))
+
+
+def _accuracy(judged: dict[str, Any]) -> str:
+    accuracy, low, high = (100 * judged[key] for key in ("accuracy", "accuracy_low", "accuracy_high"))
+    return f"{accuracy:.2f} % ({low:.2f}–{high:.2f})"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; make it with: dvc repro") from None
+    return content

@@ -1,0 +1,1 @@
+"""Training: the engine and what it is made of."""

@@ -1,0 +1,114 @@
+"""A trained classifier on disk: weights as safetensors, and beside them a card that tells what they are.
+
+Both files are deterministic: the same parameters, data and machine give the same bytes. No pickle is involved.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from thumbnet.data.normalisation import Statistics
+from thumbnet.errors import UserError
+from thumbnet.files import fresh_folder, write_json
+from thumbnet.nets.builder import build_network
+from thumbnet.nets.layers import Classifier
+from thumbnet.nets.notation import Shape
+from thumbnet.params import ModelParams
+
+WEIGHTS = "weights.safetensors"
+CARD = "model.json"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a trained classifier is, and how it came to be.
+
+    Attributes:
+        member: its name in `models`.
+        model: its network, as `ModelParams` reads it.
+        classes: names in the order of the logits.
+        input_shape: height, width and channels of one image.
+        parameters: the number of trained values.
+        training: every parameter that the training used, by section.
+        data: name of the data set and sha256 of each split.
+        best: the epoch of the weights: its number, losses and accuracies.
+    """
+
+    member: str
+    model: dict[str, Any]
+    classes: list[str]
+    input_shape: tuple[int, int, int]
+    parameters: int
+    training: dict[str, Any]
+    data: dict[str, Any]
+    best: dict[str, float]
+
+
+def make_classifier(
+    params: ModelParams, image: tuple[int, int, int], classes: int, statistics: Statistics, seed: int
+) -> Classifier:
+    """A new classifier, with its initial weights, on the CPU.
+
+    Args:
+        params: its network.
+        image: height, width and channels of one image.
+        classes: the number of logits.
+        statistics: of the training split.
+        seed: of the initial weights (PyTorch's global generator is set to it, and dropout draws from it later).
+
+    Raises:
+        UserError: the network does not fit the images.
+    """
+    torch.manual_seed(seed)
+    network = build_network(params, image_shape(image), classes)
+    classifier = Classifier(network, torch.from_numpy(statistics.mean), torch.from_numpy(statistics.std))
+    return classifier.to(memory_format=torch.channels_last)
+
+
+def save_classifier(folder: Path, classifier: nn.Module, card: Card) -> None:
+    """Writes weights and card; the folder appears whole or not at all."""
+    with fresh_folder(folder) as aside:
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in classifier.state_dict().items()}
+        save_file(weights, aside / WEIGHTS)
+        write_json(aside / CARD, asdict(card))
+
+
+def load_card(folder: Path) -> Card:
+    """Reads the card of a trained classifier.
+
+    Raises:
+        UserError: there is none.
+    """
+    try:
+        values = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{folder} holds no trained network; train it with: dvc repro train@{folder.name}") from None
+    return Card(**{**values, "input_shape": tuple(values["input_shape"])})
+
+
+def load_classifier(folder: Path, device: str | torch.device = "cpu") -> Classifier:
+    """Rebuilds a trained classifier.
+
+    Returns:
+        In evaluation mode; maps uint8 images (n, height, width, channels) to logits (n, classes).
+
+    Raises:
+        UserError: the folder holds no trained network.
+    """
+    card = load_card(folder)
+    weights = load_file(folder / WEIGHTS, device=str(device))
+    network = build_network(ModelParams(**card.model), image_shape(card.input_shape), len(card.classes))
+    classifier = Classifier(network, weights["mean"], weights["std"])
+    classifier.load_state_dict(weights)
+    return classifier.to(memory_format=torch.channels_last).to(device).eval()
+
+
+def image_shape(input_shape: tuple[int, int, int]) -> Shape:
+    """(height, width, channels), as arrays have it, as the shape that a network is planned on."""
+    height, width, channels = input_shape
+    return Shape(channels, height, width)

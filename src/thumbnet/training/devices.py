@@ -1,0 +1,64 @@
+"""Which device trains, and in which precision: `auto` resolved for the hardware at hand, anything else checked."""
+
+import platform
+from pathlib import Path
+
+import torch
+
+from thumbnet.errors import UserError
+from thumbnet.params import Device, Precision
+
+
+def choose_device(name: Device) -> torch.device:
+    """The device to train on.
+
+    Args:
+        name: `auto` takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        UserError: the named device is not there.
+    """
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(device for device, there in present.items() if there))
+    if not present[name]:
+        there = ", ".join(device for device, is_there in present.items() if is_there)
+        raise UserError(f"train.device = {name!r}: this machine has none; it has {there} (auto chooses)")
+    return torch.device(name)
+
+
+def choose_precision(name: Precision, device: torch.device) -> torch.dtype:
+    """The number format of matrix products and convolutions; everything else stays fp32 (autocast).
+
+    Args:
+        name: `auto` takes bf16 where the hardware multiplies it faster than fp32, else fp32.
+        device: as `choose_device` returns it.
+    """
+    if name == "auto":
+        return torch.bfloat16 if _gains_from_bf16(device) else torch.float32
+    return torch.bfloat16 if name == "bf16" else torch.float32
+
+
+def describe(device: torch.device) -> str:
+    """The device's name for people, such as `NVIDIA H100` or `cpu (x86_64, 2 threads)`."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "cpu":
+        return f"cpu ({platform.machine()}, {torch.get_num_threads()} threads)"
+    return device.type
+
+
+def _gains_from_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return device.type == "cpu" and _cpu_multiplies_bf16()
+
+
+def _cpu_multiplies_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the processor has bf16 products of its own; where it only emulates them they are slower than fp32."""
+    try:
+        flags = set(cpuinfo.read_text().split())
+    except OSError:
+        return False
+    # x86-64: avx512_bf16 or AMX tiles. 64-bit Arm lists its flag as "bf16".
+    return not flags.isdisjoint({"avx512_bf16", "amx_bf16", "bf16"})

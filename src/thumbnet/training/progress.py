@@ -1,0 +1,56 @@
+"""The training on screen: a moving bar on a terminal, one line per epoch everywhere."""
+
+import sys
+from types import TracebackType
+from typing import Self
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from thumbnet.training.engine import Epoch
+
+
+class TrainingProgress:
+    """Shows a training; a context, since a terminal must be left as it was found.
+
+    Args:
+        member: the network's name, in front of each line.
+        epochs: of the whole training.
+        batches: of one epoch.
+        images: in one epoch.
+    """
+
+    def __init__(self, member: str, epochs: int, batches: int, images: int) -> None:
+        self._member = member
+        self._epochs = epochs
+        self._images = images
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("batches,"),
+            TimeRemainingColumn(), TextColumn("left"), disable=not sys.stdout.isatty(), transient=True,
+        )  # fmt: skip
+        self._task = self._bar.add_task(member, total=epochs * batches)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def on_batch(self) -> None:
+        """One batch is done."""
+        self._bar.advance(self._task)
+
+    def on_epoch(self, epoch: Epoch) -> None:
+        """One epoch is done: its line."""
+        line = (
+            f"{self._member}  epoch {epoch.epoch:>{len(str(self._epochs))}}/{self._epochs}"
+            f"  train {epoch.train_accuracy:6.2%} (loss {epoch.train_loss:.4f})"
+            f"  validation {epoch.validation_accuracy:6.2%} (loss {epoch.validation_loss:.4f})"
+            f"  {self._images / epoch.seconds:,.0f} images/s"
+        )
+        if sys.stdout.isatty():
+            self._bar.console.print(line, highlight=False, soft_wrap=True)
+        else:
+            print(line, flush=True)

@@ -1,0 +1,48 @@
+"""One trained network on train, validation and test: its probabilities, its figures, its confusion matrix."""
+
+from thumbnet import paths
+from thumbnet.data.arrays import load_info
+from thumbnet.figures.confusion import draw_confusion, write_confusion_table
+from thumbnet.figures.style import save_figure
+from thumbnet.judging.metrics import judge, write_overall, write_per_class
+from thumbnet.judging.predictions import Predictions, save_predictions
+from thumbnet.params import Params
+from thumbnet.stage import run_stage
+from thumbnet.training.batches import load_images
+from thumbnet.training.checkpoints import load_classifier
+from thumbnet.training.devices import choose_device
+from thumbnet.training.engine import predict
+
+
+def main(params: Params, member: str) -> None:
+    classes = load_info(paths.SPLITS).classes
+    confidence = params.evaluate.confidence
+    device = choose_device(params.train.device)
+    classifier = load_classifier(paths.MODELS / member, device)
+
+    predictions: dict[str, Predictions] = {}
+    for name in params.evaluate.splits:
+        split = load_images(paths.SPLITS, name, device)
+        probabilities = predict(classifier, split.images).softmax(1)  # (n, classes), always fp32
+        predictions[name] = Predictions(probabilities.cpu().numpy(), split.labels.cpu().numpy())
+    metrics = {
+        name: judge(split.probabilities, split.labels, classes, confidence) for name, split in predictions.items()
+    }
+    save_predictions(paths.PREDICTIONS / f"{member}.npz", predictions)
+    overall, per_class = paths.EVALUATE_METRICS / f"{member}.json", paths.PER_CLASS / f"{member}.csv"
+    write_overall(overall, metrics)
+    write_per_class(per_class, metrics)
+
+    test = predictions["test"]
+    table, picture = (paths.CONFUSION / f"{member}{ending}" for ending in (".csv", ".png"))
+    write_confusion_table(table, test.labels, test.predicted, classes)
+    title = f"{member}, test"
+    save_figure(draw_confusion(test.labels, test.predicted, classes, metrics["test"], confidence, title), picture)
+
+    from thumbnet.tracking import log_evaluation  # MLflow takes seconds to load: last, when all files are safe
+
+    log_evaluation(params, member, metrics, [overall, per_class, table, picture])
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,14 @@
+"""The images divided into train, validation and test, as `split` says."""
+
+from thumbnet import paths
+from thumbnet.data.split import split
+from thumbnet.params import Params
+from thumbnet.stage import run_stage
+
+
+def main(params: Params) -> None:
+    split(paths.raw(params.dataset.name), paths.SPLITS, params.split, params.seed)
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,31 @@
+"""Text that fits, on every picture."""
+
+import pytest
+
+from thumbnet.figures.style import ellipsize, percent, percent_tick, text_width
+
+
+@pytest.mark.parametrize(
+    ("text", "beginning", "end"),
+    [("a folder, number 7", "a fo", " 7"), ("$a$ folder with $dollars$", "$a$ ", "ars$")],
+)
+def test_text_that_does_not_fit_keeps_both_its_ends(text: str, beginning: str, end: str) -> None:
+    shortened = ellipsize(text, 0.7 * text_width(text, 10), size=10)
+    assert shortened.startswith(beginning)
+    assert shortened.endswith(end)
+    assert shortened.count("…") == 1
+
+
+@pytest.mark.parametrize(("text", "width", "expected"), [("cat", 200, "cat"), ("cat", 1, "…"), ("", 1, "")])
+def test_text_that_fits_is_left_alone_and_no_room_leaves_an_ellipsis(text: str, width: float, expected: str) -> None:
+    assert ellipsize(text, width, size=10) == expected
+
+
+@pytest.mark.parametrize("width", [20, 50, 100, 200])
+def test_shortened_text_fits_and_wastes_little(width: int) -> None:
+    shortened = ellipsize("W" * 100, width, size=10)
+    assert text_width(shortened, 10) <= width < text_width(shortened + "W", 10)
+
+
+def test_percent() -> None:
+    assert (percent(0.9231), percent(0.9231, 2), percent_tick(0.255, 0)) == ("92 %", "92.31 %", "25.5 %")
