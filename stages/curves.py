@@ -1,4 +1,4 @@
-"""The learning curves of all members: one table for `dvc plots`, one picture."""
+"""The learning curves of all members: one table for `dvc plots`, one picture, and each member's own for its run."""
 
 from thumbnet import paths
 from thumbnet.figures.curves import collect_histories, draw_curves, write_curves_table
@@ -13,6 +13,14 @@ def main(params: Params) -> None:
     points = collect_histories({member: paths.HISTORY / f"{member}.csv" for member in params.members})
     write_curves_table(paths.CURVES.with_suffix(".csv"), points)
     save_figure(draw_curves(points), paths.CURVES.with_suffix(".png"))
+    alone = {member: paths.MEMBER_CURVES / f"{member}.png" for member in params.members}
+    for member, picture in alone.items():
+        save_figure(draw_curves([point for point in points if point.member == member]), picture)
+
+    from thumbnet.tracking import log_files  # MLflow takes seconds to load: last, when all files are safe
+
+    for member, picture in alone.items():
+        log_files(params, member, [picture], "curves")
 
 
 if __name__ == "__main__":

@@ -23,9 +23,9 @@ def main(params: Params, member: str) -> None:
         save_figure(draw_gallery(images, mistakes[split], classes, rows, columns, f"{member}, {split}"), picture)
         pictures.append(picture)
 
-    from thumbnet.tracking import log_gallery  # MLflow takes seconds to load: last, when all files are safe
+    from thumbnet.tracking import log_files  # MLflow takes seconds to load: last, when all files are safe
 
-    log_gallery(params, member, [table, *pictures])
+    log_files(params, member, [table, *pictures], "gallery")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ SPLITS = Path("data/splits")
 PREDICTIONS = Path("data/predictions")
 ENSEMBLE_PREDICTIONS = Path("data/ensemble.npz")
 MISTAKES = Path("data/mistakes")
+MEMBER_CURVES = Path("data/curves")
 MODELS = Path("models")
 
 METRICS = Path("metrics")

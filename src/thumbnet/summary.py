@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -29,8 +30,8 @@ def print_results(params: Params, console: Console | None = None) -> None:
     if ensemble["members"] != params.members:
         raise UserError(f"{paths.ENSEMBLE_METRICS} is of {', '.join(ensemble['members'])}, and members are now "
                         f"{', '.join(params.members)}; run: dvc repro")  # fmt: skip
-    table = Table(title=f"{params.dataset.name}, {params.evaluate.confidence:.0%} intervals", title_justify="left")
-    for column in ("network", "parameters", "best epoch", "validation", "test"):
+    table = Table(box=SIMPLE_HEAD)
+    for column in ("network", "parameters", "best epoch", "validation, %", "test, %"):
         table.add_column(column, justify="left" if column == "network" else "right")
     for member in params.members:
         train, judged = _read(paths.TRAIN_METRICS / f"{member}.json"), _read(paths.EVALUATE_METRICS / f"{member}.json")
@@ -40,6 +41,7 @@ def print_results(params: Params, console: Console | None = None) -> None:
         )
     table.add_section()
     table.add_row(paths.ENSEMBLE, "", "", _accuracy(ensemble["validation"]), _accuracy(ensemble["test"]))
+    console.print(f"Accuracy on {params.dataset.name}, with {params.evaluate.confidence:.0%} intervals")
     console.print(table)
 
     best = ensemble["best_member"]
@@ -69,7 +71,7 @@ def _has_git(folder: Path) -> bool:
 
 def _accuracy(judged: dict[str, Any]) -> str:
     accuracy, low, high = (100 * judged[key] for key in ("accuracy", "accuracy_low", "accuracy_high"))
-    return f"{accuracy:.2f} % ({low:.2f}–{high:.2f})"
+    return f"{accuracy:.2f} ({low:.2f}–{high:.2f})"
 
 
 def _read(path: Path) -> dict[str, Any]:

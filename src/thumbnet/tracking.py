@@ -159,20 +159,21 @@ def log_evaluation(params: Params, member: str, metrics: Mapping[str, Any], file
         experiment.log(run_id, metrics=_evaluation_metrics(metrics), files=files, folder="evaluation")
 
 
-def log_gallery(params: Params, member: str, files: Sequence[Path]) -> None:
-    """Adds a network's galleries to the run of its training.
+def log_files(params: Params, member: str, files: Sequence[Path], folder: str) -> None:
+    """Adds artifacts, such as galleries, to the run of a network's training.
 
     Args:
         params: the whole `params.yaml`.
         member: the network's name in `models`.
-        files: artifacts, kept in `gallery/`.
+        files: the artifacts.
+        folder: where among the run's artifacts they go.
 
     Raises:
         UserError: as `log_evaluation`.
     """
     with _user_errors():
         experiment = _open_experiment(params.dataset.name)
-        experiment.log(_find_or_recreate(experiment, params, member), files=files, folder="gallery")
+        experiment.log(_find_or_recreate(experiment, params, member), files=files, folder=folder)
 
 
 def log_ensemble(params: Params, metrics: Mapping[str, Any], files: Sequence[Path]) -> None:

@@ -91,6 +91,13 @@ def test_wrong_files_of_the_same_name_are_passed_over(project, tiny, use):
     np.testing.assert_array_equal(load_split(get(), "train")[0], tiny.train_images)
 
 
+def test_the_search_ends_two_folders_down(project, tiny, use):
+    use(tiny.dataset())
+    put(project / "data/local/a/b/c", tiny.files)
+    with pytest.raises(UserError, match=f"data/local: lacks {TRAIN_IMAGES}"):
+        get()
+
+
 def test_in_a_temporary_copy_the_checkouts_local_folder_counts(project, tiny, use, monkeypatch):
     use(tiny.dataset())
     put(project / "data/local", tiny.files)

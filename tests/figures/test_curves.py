@@ -64,8 +64,8 @@ def test_a_history_that_cannot_be_used_is_told_with_its_remedy(tmp_path: Path, c
     assert "train@bn" in str(error.value)
 
 
-@pytest.mark.parametrize(("accuracies", "best"), [([0.1, 0.3, 0.2], 2), ([0.1, 0.3, 0.3], 2), ([0.4], 1)])
-def test_the_best_epoch_is_the_first_with_the_highest_validation_accuracy(
+@pytest.mark.parametrize(("accuracies", "best"), [([0.1, 0.3, 0.2], 2), ([0.1, 0.3, 0.3], 3), ([0.4], 1)])
+def test_the_best_epoch_has_the_highest_validation_accuracy_and_then_the_lowest_loss(
     tmp_path: Path, accuracies: list[float], best: int
 ) -> None:
     assert best_point(collect_histories({"bn": history(tmp_path, "bn", accuracies)}), "bn").epoch == best

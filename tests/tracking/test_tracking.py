@@ -119,7 +119,7 @@ def test_later_stages_add_to_the_run_of_the_training(
 
     tracking.log_evaluation(params, "bn", {**FIGURES, "test": {"accuracy": 0.1}}, write_files("confusion.png"))
     tracking.log_evaluation(params, "bn", FIGURES, write_files("confusion.png"))
-    tracking.log_gallery(params, "bn", write_files("test.png", "validation.png"))
+    tracking.log_files(params, "bn", write_files("test.png", "validation.png"), "gallery")
 
     (run,) = runs()
     evaluated = {name: value for name, value in run.data.metrics.items() if name.startswith("evaluate/")}
@@ -297,7 +297,7 @@ def test_a_broken_store_is_a_clear_error(content: bytes | None, checkout: Path, 
     else:
         Path("mlflow.db").write_bytes(content * 100)
     with pytest.raises(UserError, match=r"mlflow\.db cannot be used: .*; check that"):
-        tracking.log_gallery(params, "bn", [])
+        tracking.log_files(params, "bn", [], "gallery")
 
 
 def test_a_deleted_experiment_is_a_clear_error(checkout: Path, params: Params, train_member: TrainMember) -> None:

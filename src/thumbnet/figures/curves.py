@@ -1,7 +1,6 @@
 """Learning curves of all members together: one tidy table for DVC's plot, one picture for people.
 
-The histories themselves are written by the training; a member's best epoch is the first with the highest validation
-accuracy, the one whose weights are kept.
+The histories themselves are written by the training.
 """
 
 import csv
@@ -91,8 +90,8 @@ def write_curves_table(path: Path, points: Sequence[Point]) -> None:
 
 
 def best_point(points: Sequence[Point], member: str) -> Point:
-    """The first epoch of a member with its highest validation accuracy."""
-    return max(_of(points, member, "validation"), key=lambda point: point.accuracy)
+    """The epoch whose weights are kept: of highest validation accuracy, and of those the one of lowest loss."""
+    return max(_of(points, member, "validation"), key=lambda point: (point.accuracy, -point.loss))
 
 
 def draw_curves(points: Sequence[Point]) -> Figure:

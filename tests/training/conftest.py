@@ -1,0 +1,68 @@
+"""A small problem that a small network can learn: bright stripes that stand, lie, or are not there."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from thumbnet.data.normalisation import Statistics
+from thumbnet.nets.layers import Classifier
+from thumbnet.params import AugmentParams, ModelParams, OptimizerParams, ScheduleParams, TrainParams
+from thumbnet.training.batches import Images
+from thumbnet.training.checkpoints import make_classifier
+from thumbnet.training.engine import Recipe
+
+SHAPE = (6, 5, 1)
+CLASSES = 3
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """The sums of several threads need not be those of one, and the tests run beside each other."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def make_images() -> Callable[..., Images]:
+    """Images (n, 6, 5, 1) and labels, drawn with a seed."""
+
+    def make(count: int, seed: int = 0) -> Images:
+        generator = np.random.default_rng(seed)
+        labels = generator.integers(CLASSES, size=count)
+        images = generator.integers(120, size=(count, *SHAPE))
+        images[labels == 0, :, 2] += 100
+        images[labels == 1, 3] += 100
+        return Images(torch.from_numpy(images.astype(np.uint8)), torch.from_numpy(labels))
+
+    return make
+
+
+@pytest.fixture
+def make_network() -> Callable[..., Classifier]:
+    """A new classifier of such images."""
+
+    def make(line: str = "C4 C4+ G", norm: str = "batch", seed: int = 0) -> Classifier:
+        model = ModelParams(layers=line, norm=norm)  # type: ignore[arg-type]  # pydantic checks it
+        return make_classifier(model, SHAPE, CLASSES, Statistics(np.full(1, 80.0), np.full(1, 50.0)), seed)
+
+    return make
+
+
+@pytest.fixture
+def make_recipe() -> Callable[..., Recipe]:
+    """SGD with Nesterov momentum and one cycle over three epochs of 16 images a batch, with changes by section."""
+
+    def make(**changes: dict[str, Any]) -> Recipe:
+        recipe = Recipe(
+            seed=1,
+            train=TrainParams(epochs=3, batch_size=16, device="cpu", precision="fp32"),
+            optimizer=OptimizerParams(name="sgd", lr=0.1, weight_decay=0.001, momentum=0.9, nesterov=True),
+            schedule=ScheduleParams(name="one_cycle", warmup=0.3),
+            augment=AugmentParams(flip=False, crop=0),
+        )
+        return replace(recipe, **{name: getattr(recipe, name).model_copy(update=values) for name, values in changes.items()})
+
+    return make

@@ -1,0 +1,61 @@
+"""Device and precision: `auto` on the hardware at hand, and what is not there refused."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from thumbnet.errors import UserError
+from thumbnet.params import Device
+from thumbnet.training import devices
+from thumbnet.training.devices import choose_device, choose_precision, describe
+
+PRESENT = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+
+
+def test_auto_takes_the_fastest_device_that_is_there() -> None:
+    expected = next(name for name in ("cuda", "mps", "cpu") if PRESENT[name])
+    assert choose_device("auto") == torch.device(expected)
+
+
+@pytest.mark.parametrize("name", ["cpu", "cuda", "mps"])
+def test_a_named_device_is_taken_or_refused(name: Device) -> None:
+    if PRESENT[name]:
+        assert choose_device(name).type == name
+        return
+    with pytest.raises(UserError, match=rf"train\.device = '{name}': this machine has none; it has .*cpu") as refused:
+        choose_device(name)
+    assert "auto" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("flags", "gains"),
+    [
+        ("flags : fpu sse4_2 avx2 avx512f", False),
+        ("flags : fpu avx512f avx512_bf16 amx_tile", True),
+        ("flags : fpu amx_bf16 amx_tile amx_int8", True),
+        ("Features : fp asimd sve bf16 i8mm", True),
+        ("Features : fp asimd", False),
+        ("model name : no bf16x at all", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_bf16_on_processors_that_multiply_it(flags: str | None, gains: bool, tmp_path: Path) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    if flags is not None:
+        cpuinfo.write_text(f"processor : 0\n{flags}\n\nprocessor : 1\n{flags}\n")
+    assert devices._cpu_multiplies_bf16(cpuinfo) is gains
+
+
+def test_precision_is_what_is_asked_for() -> None:
+    cpu = torch.device("cpu")
+    assert choose_precision("fp32", cpu) == torch.float32
+    assert choose_precision("bf16", cpu) == torch.bfloat16
+    fastest = torch.bfloat16 if devices._cpu_multiplies_bf16() else torch.float32
+    assert choose_precision("auto", cpu) == fastest
+
+
+def test_a_device_is_described_for_people() -> None:
+    assert describe(torch.device("cpu")).startswith("cpu (")
+    assert f"{torch.get_num_threads()} threads" in describe(torch.device("cpu"))

@@ -1,0 +1,181 @@
+"""The training loop against one written out in plain PyTorch, and what it leaves behind."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from thumbnet.errors import UserError
+from thumbnet.nets.layers import Classifier
+from thumbnet.training.batches import Images, augment
+from thumbnet.training.engine import EVALUATION_BATCH, Epoch, Recipe, fit, measure, predict
+
+MakeImages = Callable[..., Images]
+MakeNetwork = Callable[..., Classifier]
+MakeRecipe = Callable[..., Recipe]
+
+
+def train_plainly(
+    classifier: nn.Module, train: Images, validation: Images, recipe: Recipe
+) -> list[tuple[float, float, dict[str, Tensor]]]:
+    """Validation loss and accuracy and the weights after each epoch, of textbook code."""
+    generator = torch.Generator().manual_seed(recipe.seed)
+    epochs, size = recipe.train.epochs, recipe.train.batch_size
+    kernels = [parameter for parameter in classifier.parameters() if parameter.ndim > 1]
+    others = [parameter for parameter in classifier.parameters() if parameter.ndim <= 1]
+    groups = [{"params": kernels, "weight_decay": recipe.optimizer.weight_decay}, {"params": others}]
+    optimizer = torch.optim.SGD(groups, lr=0.1, momentum=0.9, nesterov=True)
+    steps = epochs * (len(train) // size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=0.1, total_steps=steps + 1, pct_start=0.3, cycle_momentum=False
+    )
+    results = []
+    for _ in range(epochs):
+        classifier.train()
+        order = torch.randperm(len(train), generator=generator)
+        for batch in order.split(size)[: len(train) // size]:
+            images = augment(train.images[batch], recipe.augment, generator)
+            loss = functional.cross_entropy(classifier(images), train.labels[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+        classifier.eval()
+        with torch.no_grad():
+            logits = classifier(validation.images)
+        loss = functional.cross_entropy(logits, validation.labels)
+        accuracy = (logits.argmax(1) == validation.labels).double().mean()
+        weights = {name: tensor.clone() for name, tensor in classifier.state_dict().items()}
+        results.append((loss.item(), accuracy.item(), weights))
+    return results
+
+
+@pytest.mark.parametrize("augmented", [False, True])
+def test_training_is_textbook_training_to_the_bit(
+    augmented: bool, make_images: MakeImages, make_network: MakeNetwork, make_recipe: MakeRecipe
+) -> None:
+    train, validation = make_images(75, seed=1), make_images(40, seed=2)
+    recipe = make_recipe(augment={"flip": augmented, "crop": 2 * augmented})
+    network = make_network()
+
+    outcome = fit(network, train, validation, recipe, torch.float32)
+
+    expected = train_plainly(make_network(), train, validation, recipe)
+    told = [(epoch.validation_loss, epoch.validation_accuracy) for epoch in outcome.history]
+    assert told == [(loss, accuracy) for loss, accuracy, _ in expected]
+    weights = expected[outcome.best.epoch - 1][2]
+    assert network.state_dict().keys() == weights.keys()
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, weights[name]), name
+
+
+def test_an_epoch_tells_what_was_seen_in_it(
+    make_images: MakeImages, make_network: MakeNetwork, make_recipe: MakeRecipe
+) -> None:
+    """One epoch of one batch of all images: loss and hits are those of the initial weights, in training mode."""
+    train, heard, batches = make_images(16), list[Epoch](), list[None]()
+    with torch.no_grad():
+        logits = make_network().train()(train.images)
+    recipe = make_recipe(train={"epochs": 1})
+
+    outcome = fit(make_network(), train, train, recipe, torch.float32, heard.append, lambda: batches.append(None))
+
+    (epoch,) = outcome.history
+    assert heard == [epoch] == [outcome.best]
+    assert len(batches) == 1
+    assert epoch.epoch == 1
+    assert epoch.train_loss == pytest.approx(functional.cross_entropy(logits, train.labels).item(), rel=1e-5)
+    assert epoch.train_accuracy == (logits.argmax(1) == train.labels).double().mean().item()
+    assert epoch.seconds > 0
+
+
+def test_the_weights_of_the_best_epoch_remain(
+    make_images: MakeImages, make_network: MakeNetwork, make_recipe: MakeRecipe
+) -> None:
+    """On labels that cannot be learned validation goes up and down; few images make ties, which the loss decides."""
+    train, validation = make_images(64), make_images(8, seed=5)
+    validation.labels.copy_(torch.randint(3, (8,), generator=torch.Generator().manual_seed(3)))
+    heard, batches = list[Epoch](), list[None]()
+    recipe = make_recipe(train={"epochs": 8}, schedule={"name": "constant"}, optimizer={"lr": 0.2})
+    network = make_network()
+
+    outcome = fit(network, train, validation, recipe, torch.float32, heard.append, lambda: batches.append(None))
+
+    assert heard == outcome.history
+    assert len(batches) == 8 * 4
+    assert [epoch.epoch for epoch in heard] == list(range(1, 9))
+    best = max(heard, key=lambda epoch: (epoch.validation_accuracy, -epoch.validation_loss))
+    assert outcome.best == best
+    assert best.epoch < 8, "the last epoch is not the best in this case"
+    assert sum(epoch.validation_accuracy == best.validation_accuracy for epoch in heard) > 1, "a tie"
+    assert measure(network, validation) == (best.validation_loss, best.validation_accuracy)
+    assert measure(network, validation) != (heard[-1].validation_loss, heard[-1].validation_accuracy)
+
+
+def test_the_problem_is_learned(make_images: MakeImages, make_network: MakeNetwork, make_recipe: MakeRecipe) -> None:
+    recipe = make_recipe(train={"epochs": 12}, augment={"flip": True, "crop": 1}, optimizer={"lr": 0.3})
+    outcome = fit(make_network("C8 C8+ G"), make_images(320), make_images(100, seed=9), recipe, torch.float32)
+    assert outcome.best.validation_accuracy > 0.9
+    assert outcome.history[-1].train_loss < 0.6 * outcome.history[0].train_loss
+
+
+def test_a_training_that_diverges_is_told_and_ended(
+    make_images: MakeImages, make_network: MakeNetwork, make_recipe: MakeRecipe
+) -> None:
+    recipe = make_recipe(optimizer={"lr": 1e12}, schedule={"name": "constant"})
+    heard = list[Epoch]()
+    with pytest.raises(UserError, match=r"diverged in epoch \d: .*nan.* smaller optimizer\.lr than 1e\+12"):
+        fit(make_network("F L8 L8", "none"), make_images(64), make_images(9), recipe, torch.float32, heard.append)
+    assert all(torch.isfinite(torch.tensor(epoch.validation_loss)) for epoch in heard)
+
+
+def test_bf16_computes_in_bf16_and_keeps_weights_in_fp32(
+    make_images: MakeImages, make_network: MakeNetwork, make_recipe: MakeRecipe
+) -> None:
+    network, seen = make_network("C4 G"), set[torch.dtype]()
+    network.network[0].weight.register_forward_hook(lambda module, inputs, output: seen.add(output.dtype))
+
+    outcome = fit(network, make_images(64), make_images(20, seed=2), make_recipe(), torch.bfloat16)
+
+    assert seen == {torch.bfloat16}
+    losses = [value for epoch in outcome.history for value in (epoch.train_loss, epoch.validation_loss)]
+    assert torch.isfinite(torch.tensor(losses)).all()
+    assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
+    assert predict(network, make_images(4).images, torch.bfloat16).dtype == torch.float32
+
+
+def test_images_are_predicted_alone_whatever_their_number(make_images: MakeImages, make_network: MakeNetwork) -> None:
+    """Neither dropout nor the other images of a batch have a say."""
+    network = make_network("C4 D.5 G").train()
+    images = make_images(2 * EVALUATION_BATCH + 3).images
+
+    logits = predict(network, images)
+
+    assert logits.shape == (len(images), 3)
+    assert torch.equal(logits, predict(network, images))
+    for index in (0, EVALUATION_BATCH, len(images) - 1):
+        torch.testing.assert_close(logits[index : index + 1], predict(network, images[index : index + 1]))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_training_on_cuda(
+    precision: torch.dtype, make_images: MakeImages, make_network: MakeNetwork, make_recipe: MakeRecipe
+) -> None:
+    device = torch.device("cuda")
+    recipe = make_recipe(train={"epochs": 12}, augment={"flip": True, "crop": 1}, optimizer={"lr": 0.3})
+    train, validation = (
+        Images(split.images.to(device), split.labels.to(device)) for split in (make_images(320), make_images(100, seed=9))
+    )
+    network = make_network("C8 C8+ G").to(device)
+
+    outcome = fit(network, train, validation, recipe, precision)
+
+    assert outcome.best.validation_accuracy > 0.9
+    assert measure(network, validation, precision)[1] == outcome.best.validation_accuracy
+    on_cpu = predict(network.cpu(), validation.images.cpu())
+    tolerance = {"rtol": 1e-2, "atol": 1e-2} if precision == torch.float32 else {"rtol": 0.1, "atol": 0.1}
+    torch.testing.assert_close(predict(network.to(device), validation.images, precision).cpu(), on_cpu, **tolerance)
