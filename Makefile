@@ -16,6 +16,7 @@ help: ## shows this list
 repro: ## makes .venv and runs the pipeline on params.yaml; what is up to date is not run again
 	@tools/make_venv.sh
 	@tools/match_git.sh
+	@thumbnet check >/dev/null
 	@dvc repro
 	@thumbnet results
 

@@ -1,13 +1,13 @@
 """params.yaml checked as a whole, before any stage that costs time: keys, values, and networks on the images' shape."""
 
 from thumbnet import paths
-from thumbnet.checking import check_networks
+from thumbnet.checking import check_all
 from thumbnet.params import Params
 from thumbnet.stage import run_stage
 
 
 def main(params: Params) -> None:
-    check_networks(params)
+    check_all(params)
     # The same text whatever the parameters are: what follows depends on the check, not on every parameter.
     paths.CHECKED.parent.mkdir(parents=True, exist_ok=True)
     paths.CHECKED.write_text("params.yaml can be used\n", encoding="utf-8")

@@ -14,7 +14,7 @@ from thumbnet.training.checkpoints import Card, make_classifier, save_classifier
 from thumbnet.training.devices import choose_device, choose_precision, describe
 from thumbnet.training.engine import Epoch, Recipe, fit
 from thumbnet.training.history import deterministic, write_history, write_train_metrics
-from thumbnet.training.progress import TrainingProgress
+from thumbnet.progress import TrainingProgress
 
 
 def main(params: Params, member: str) -> None:

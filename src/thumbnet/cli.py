@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from thumbnet import paths
-from thumbnet.checking import check_networks
+from thumbnet.checking import check_all
 from thumbnet.errors import UserError
 from thumbnet.params import load_params
 
@@ -25,7 +25,7 @@ app = typer.Typer(
 def check(path: Annotated[Path, typer.Argument(help="the parameters to check")] = paths.PARAMS) -> None:
     """Checks params.yaml: unknown keys, impossible values, networks that do not fit the images."""
     params = load_params(path)
-    check_networks(params)
+    check_all(params)
     typer.echo(f"{path} can be used: {', '.join(params.members)} on {params.dataset.name}")
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from thumbnet.training.engine import Epoch
-from thumbnet.training.progress import TrainingProgress
+from thumbnet.progress import TrainingProgress
 
 
 def test_a_line_per_epoch_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:

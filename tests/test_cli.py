@@ -1,0 +1,125 @@
+"""The command line: what `thumbnet` says, to the screen and by its exit status."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+
+
+def thumbnet(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).parent / "thumbnet"), *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder with parameters of two members, and nothing run."""
+    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+    values["members"] = ["bn", "gn"]
+    values["models"] = {name: {"layers": "C8 G", "norm": "batch"} for name in ("bn", "gn")}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    return tmp_path
+
+
+@pytest.fixture
+def finished(project: Path) -> Path:
+    """The same with the metrics that the pipeline leaves."""
+
+    def judged(accuracy: float) -> dict[str, Any]:
+        return {"accuracy": accuracy, "accuracy_low": accuracy - 0.01, "accuracy_high": accuracy + 0.02, "images": 9}
+
+    def write(name: str, content: dict[str, Any]) -> None:
+        path = project / "metrics" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content))
+
+    for member, validation, test in (("bn", 0.9, 0.925), ("gn", 0.88, 0.91)):
+        write(f"train/{member}.json", {"parameters": 49746, "epochs": 6, "best_epoch": 5})
+        write(f"evaluate/{member}.json", {"validation": judged(validation), "test": judged(test)})
+    best = {"name": "bn", "validation_accuracy": 0.9, "test_accuracy": 0.925}
+    write("ensemble.json", {"members": ["bn", "gn"], "validation": judged(0.91), "test": judged(0.9312),
+                            "best_member": best, "gain_validation_points": 1.0, "gain_test_points": 0.62})  # fmt: skip
+    return project
+
+
+def test_check_says_what_can_be_used(project: Path) -> None:
+    done = thumbnet(project, "check")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "params.yaml can be used: bn, gn on fashion_mnist\n"
+
+    shutil.copy(project / "params.yaml", project / "other.yaml")
+    assert thumbnet(project, "check", "other.yaml").stdout.startswith("other.yaml can be used")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("epochs:", "epoch:", ["error: params.yaml cannot be used", "train.epoch: unknown key", "did you mean 'epochs'?"]),
+        ("C8 G", "C8 L10", ["error: models.bn.layers", 'token 2 ("L10")', "28×28×8"]),
+    ],
+)
+def test_check_refuses_what_cannot(old: str, new: str, told: list[str], project: Path) -> None:
+    path = project / "params.yaml"
+    path.write_text(path.read_text().replace(old, new))
+    done = thumbnet(project, "check")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    for part in told:
+        assert part in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("arguments", "status"), [(["nonsense"], 2), (["check", "missing.yaml"], 1), (["check", "."], 1)])
+def test_what_cannot_be_read_has_its_own_status(arguments: list[str], status: int, project: Path) -> None:
+    done = thumbnet(project, *arguments)
+    assert done.returncode == status
+    assert arguments[-1] in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_lists_the_commands_and_the_pipeline(tmp_path: Path) -> None:
+    shown = thumbnet(tmp_path, "--help").stdout
+    for part in ("check", "results", "dvc repro"):
+        assert part in shown
+
+
+def test_results_shows_each_network_and_the_ensemble(finished: Path) -> None:
+    done = thumbnet(finished, "results")
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.split()}
+    for part in ("49,746", "5 of 6", "90.00 % (89.00–92.00)", "92.50 % (91.50–94.50)"):
+        assert part in rows["bn"]
+    assert "91.00 % (90.00–93.00)" in rows["gn"]
+    assert "93.12 % (92.12–95.12)" in rows["ensemble"]
+    assert "bn, the best member on validation: +0.62 points on test" in done.stdout
+    for part in ("95% intervals", "plots/curves.png", "dvc plots show", "mlflow ui", "dvc exp run -S"):
+        assert part in done.stdout
+
+
+def test_results_says_what_sweeps_need_without_git(finished: Path) -> None:
+    (finished / ".dvc").mkdir()
+    (finished / ".dvc/config.local").write_text("[core]\n    no_scm = true\n")
+    assert "git init" in thumbnet(finished, "results").stdout
+
+
+def test_results_of_other_members_are_not_shown(finished: Path) -> None:
+    path = finished / "params.yaml"
+    path.write_text(path.read_text().replace("- gn\n", ""))
+    done = thumbnet(finished, "results")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    for part in ("metrics/ensemble.json", "bn, gn", "members are now bn", "dvc repro"):
+        assert part in done.stderr
+
+
+def test_results_before_the_first_run_says_what_to_run(project: Path) -> None:
+    done = thumbnet(project, "results")
+    assert done.returncode == 1
+    assert done.stderr == "error: metrics/ensemble.json is missing; make it with: dvc repro\n"
