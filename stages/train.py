@@ -7,6 +7,7 @@ from thumbnet.data import normalisation
 from thumbnet.data.arrays import load_info
 from thumbnet.nets.builder import count_parameters
 from thumbnet.params import Params
+from thumbnet.progress import TrainingProgress
 from thumbnet.stage import run_stage
 from thumbnet.tracking import TrainingRun, hash_data
 from thumbnet.training.batches import batches_per_epoch, load_images
@@ -14,7 +15,6 @@ from thumbnet.training.checkpoints import Card, make_classifier, save_classifier
 from thumbnet.training.devices import choose_device, choose_precision, describe
 from thumbnet.training.engine import Epoch, Recipe, fit
 from thumbnet.training.history import deterministic, write_history, write_train_metrics
-from thumbnet.progress import TrainingProgress
 
 
 def main(params: Params, member: str) -> None:

@@ -20,11 +20,12 @@ def thumbnet(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A folder with parameters of two members, and nothing run."""
+    """A project's root with parameters of two members, and nothing run."""
     values = yaml.safe_load((ROOT / "params.yaml").read_text())
     values["members"] = ["bn", "gn"]
     values["models"] = {name: {"layers": "C8 G", "norm": "batch"} for name in ("bn", "gn")}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    (tmp_path / "data/local").mkdir(parents=True)
     return tmp_path
 
 
@@ -94,10 +95,10 @@ def test_results_shows_each_network_and_the_ensemble(finished: Path) -> None:
     done = thumbnet(finished, "results")
     assert (done.returncode, done.stderr) == (0, "")
     rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.split()}
-    for part in ("49,746", "5 of 6", "90.00 % (89.00–92.00)", "92.50 % (91.50–94.50)"):
+    for part in ("49,746", "5 of 6", "90.00 (89.00–92.00)", "92.50 (91.50–94.50)"):
         assert part in rows["bn"]
-    assert "91.00 % (90.00–93.00)" in rows["gn"]
-    assert "93.12 % (92.12–95.12)" in rows["ensemble"]
+    assert "91.00 (90.00–93.00)" in rows["gn"]
+    assert "93.12 (92.12–95.12)" in rows["ensemble"]
     assert "bn, the best member on validation: +0.62 points on test" in done.stdout
     for part in ("95% intervals", "plots/curves.png", "dvc plots show", "mlflow ui", "dvc exp run -S"):
         assert part in done.stdout

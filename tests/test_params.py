@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from thumbnet.checking import check_networks
+from thumbnet.checking import check_all
 from thumbnet.errors import UserError
 from thumbnet.params import Params, load_params
 
@@ -22,13 +22,14 @@ BN = {"layers": "C8 C8+ G", "norm": "batch"}
 
 @pytest.fixture
 def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Params]:
-    """What `stages/check.py` does with the text of a params.yaml."""
+    """What `stages/check.py` does with the text of a params.yaml, in a folder as the project's root is."""
     monkeypatch.chdir(tmp_path)
+    Path("data/local").mkdir(parents=True)
 
     def check_text(text: str) -> Params:
         Path("params.yaml").write_text(text)
         params = load_params()
-        check_networks(params)
+        check_all(params)
         return params
 
     return check_text
@@ -110,6 +111,7 @@ def test_the_default_parameters_can_be_used(check: Callable[[str], Params]) -> N
         ({"split": {"kind": "holdout", "validation": 0.1}}, ["split.validation = 0.1", "whole number", "holdout"]),
         # Unknown names, with the nearest known one.
         ({"dataset__name": "fashion-mnist"}, ["dataset.name = 'fashion-mnist'", "cifar10", "did you mean 'fashion_mnist'?"]),
+        ({"dataset__path": "nowhere.zip"}, ["dataset.path = 'nowhere.zip'", "no such file or folder", "data/local"]),
         ({"split__kind": "hold_out"}, ["split.kind", "did you mean 'holdout'?"]),
         ({"normalisation__kind": "channels"}, ["normalisation.kind", "none, unit, channel, pixel", "did you mean 'channel'?"]),
         ({"models__bn__norm": "bach"}, ["models.bn.norm = 'bach'", "batch, group, layer, none", "did you mean 'batch'?"]),
@@ -213,6 +215,7 @@ def test_only_what_a_training_uses_is_told_of_it(
 
 
 def test_the_check_stage_refuses_before_anything_is_written(tmp_path: Path) -> None:
+    (tmp_path / "data/local").mkdir(parents=True)
     (tmp_path / "params.yaml").write_text(edited(optimizer__lr=-1, models__bn__layer="F"))
     command = [sys.executable, str(ROOT / "stages/check.py")]
     refused = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
@@ -222,7 +225,7 @@ def test_the_check_stage_refuses_before_anything_is_written(tmp_path: Path) -> N
     assert "did you mean 'layers'?" in refused.stderr
     assert "Traceback" not in refused.stderr
     assert refused.stdout == ""
-    assert [path.name for path in tmp_path.rglob("*")] == ["params.yaml"]
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["params.yaml"]
 
     (tmp_path / "params.yaml").write_text(edited())
     accepted = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)

@@ -110,6 +110,8 @@ class TrainParams(Section):
     device: Device
     #: `auto`: bf16 where the hardware multiplies it faster than fp32, else fp32.
     precision: Precision
+    #: Decay of the exponential moving average of the weights, which is what is validated and kept; 0 for none.
+    ema: Number = Field(ge=0, lt=1)
 
 
 class OptimizerParams(Section):

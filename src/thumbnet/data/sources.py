@@ -140,7 +140,7 @@ def _label(source: Source) -> str:
 
 def _nothing_found(dataset: Dataset, failures: list[tuple[str, str]]) -> str:
     named = {"dataset.name": dataset.name, "dataset.path": "FOLDER"}
-    digits = {"dataset.name": "digits", "split.kind": "holdout", "split.validation": "300"}
+    digits = {"dataset.name": "digits", "split.kind": "fraction", "split.validation": "0.1"}
     tried = "\n".join(f"    {label}: {reason}" for label, reason in failures)
     return f"""none of its sources gave {dataset.title} (dataset.name = {dataset.name}). Tried:
 {tried}

@@ -16,7 +16,7 @@ from torch.nn import functional
 from thumbnet.errors import UserError
 from thumbnet.params import AugmentParams, OptimizerParams, ScheduleParams, TrainParams
 from thumbnet.training.batches import Images, augment, batches_per_epoch, shuffled_batches
-from thumbnet.training.optimisation import make_optimizer, make_schedule
+from thumbnet.training.optimisation import make_average, make_optimizer, make_schedule
 
 #: Images in one forward pass where no gradient is kept.
 EVALUATION_BATCH = 500
@@ -31,7 +31,8 @@ class Epoch:
         lr: the learning rate of its last batch.
         train_loss, train_accuracy: mean cross-entropy in nats and share of hits over its batches, augmented and with
             the weights of the moment.
-        validation_loss, validation_accuracy: the same over the validation split after its last batch.
+        validation_loss, validation_accuracy: the same over the validation split after its last batch, of the averaged
+            weights where `train.ema` asks for them.
         seconds: wall time of its batches and its validation.
     """
 
@@ -93,6 +94,8 @@ def fit(
     optimizer = make_optimizer(classifier, recipe.optimizer)
     schedule = make_schedule(optimizer, recipe.schedule, steps, recipe.optimizer.lr)
     history: list[Epoch] = []
+    ema = make_average(classifier, recipe.train.ema) if recipe.train.ema else None
+    judged = ema.module if ema else classifier
     best: Epoch | None = None
     best_weights: dict[str, Tensor] = {}
     for number in range(1, epochs + 1):
@@ -110,13 +113,15 @@ def fit(
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
+            if ema:
+                ema.update_parameters(classifier)
             lr = float(schedule.get_last_lr()[0])
             schedule.step()
             loss_sum += loss.detach() * len(labels)
             hits += (logits.detach().argmax(1) == labels).sum()
             seen += len(labels)
             on_batch()
-        validation_loss, validation_accuracy = measure(classifier, validation, precision)
+        validation_loss, validation_accuracy = measure(judged, validation, precision)
         epoch = Epoch(
             epoch=number,
             lr=lr,
@@ -129,7 +134,7 @@ def fit(
         _refuse_divergence(epoch, recipe.optimizer)
         history.append(epoch)
         if best is None or _rank(epoch) > _rank(best):
-            best, best_weights = epoch, copy.deepcopy(classifier.state_dict())
+            best, best_weights = epoch, copy.deepcopy(judged.state_dict())
         on_epoch(epoch)
     assert best is not None  # params allow no training of zero epochs
     classifier.load_state_dict(best_weights)

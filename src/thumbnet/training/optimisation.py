@@ -1,10 +1,14 @@
-"""The optimizer and its learning-rate schedule, made from parameters."""
+"""The optimizer, its learning-rate schedule and the average of its weights, made from parameters."""
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
+from torch.optim.swa_utils import AveragedModel
 
 from thumbnet.params import OptimizerParams, ScheduleParams
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 def make_optimizer(module: nn.Module, params: OptimizerParams) -> Optimizer:
@@ -21,6 +25,29 @@ def make_optimizer(module: nn.Module, params: OptimizerParams) -> Optimizer:
         return SGD(groups, lr=params.lr, momentum=params.momentum, nesterov=params.nesterov, foreach=True)
     # The L2 penalty, as Adam's weight_decay is, not the decoupled decay of AdamW.
     return Adam(groups, lr=params.lr, foreach=True)
+
+
+def make_average(module: nn.Module, decay: float) -> AveragedModel:
+    """A copy whose weights follow the module's as an exponential moving average (Polyak and Juditsky 1992).
+
+    Batch statistics are averaged in the same way, so that they belong to the averaged weights.
+
+    Args:
+        module: what is trained.
+        decay: the share of the old average that a step keeps; the average spans about 1 / (1 - decay) steps. Step t
+            keeps (1 + t) / (10 + t) at most: a short training is not held back by its initial weights.
+    """
+
+    @torch.no_grad()
+    def follow(averaged: Tensors, current: Tensors, steps: Tensor | int) -> None:
+        if averaged[0].is_floating_point():
+            keep = torch.as_tensor((1 + steps) / (10 + steps)).clamp(max=decay)  # a tensor: nothing waits for it
+            torch._foreach_mul_(averaged, keep)
+            torch._foreach_add_(averaged, torch._foreach_mul(current, 1 - keep))
+        else:  # counters of batch normalisation
+            torch._foreach_copy_(averaged, current)
+
+    return AveragedModel(module, multi_avg_fn=follow, use_buffers=True)
 
 
 def make_schedule(optimizer: Optimizer, params: ScheduleParams, steps: int, lr: float) -> LRScheduler:
