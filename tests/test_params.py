@@ -92,6 +92,7 @@ def test_the_default_parameters_can_be_used(check: Callable[[str], Params]) -> N
         ({"seed": -1}, ["seed = -1", "greater than or equal to 0"]),
         ({"seed": 2**31}, [f"seed = {2**31}", "less than"]),
         ({"train__epochs": 0}, ["train.epochs = 0", "greater than or equal to 1"]),
+        ({"train__ema": 1}, ["train.ema = 1", "less than 1"]),
         ({"train__batch_size": 0}, ["train.batch_size = 0", "greater than or equal to 1"]),
         ({"optimizer__lr": 0}, ["optimizer.lr = 0", "greater than 0"]),
         ({"optimizer__lr": -0.1}, ["optimizer.lr = -0.1", "greater than 0"]),
@@ -106,7 +107,7 @@ def test_the_default_parameters_can_be_used(check: Callable[[str], Params]) -> N
         ({"gallery__test": [0, 5]}, ["gallery.test = [0, 5]", "1 to 20"]),
         ({"dataset__image_size": 2}, ["dataset.image_size = 2", "4"]),
         ({"split__validation": 0}, ["split.validation = 0", "greater than 0"]),
-        ({"split__validation": float("inf")}, ["split.validation = inf", "finite"]),
+        ({"split": {"kind": "holdout", "validation": float("inf")}}, ["split.validation = inf", "finite"]),
         ({"split": {"kind": "fraction", "validation": 5000}}, ["split.validation = 5000", "between 0 and 1", "fraction"]),
         ({"split": {"kind": "holdout", "validation": 0.1}}, ["split.validation = 0.1", "whole number", "holdout"]),
         # Unknown names, with the nearest known one.

@@ -23,5 +23,5 @@ def run_stage(body: Callable[..., None]) -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
-        print("\ninterrupted: this stage wrote nothing; `dvc repro` begins it again", file=sys.stderr)
+        print("\ninterrupted: nothing half-written is left; `dvc repro` goes on from here", file=sys.stderr)
         sys.exit(130)

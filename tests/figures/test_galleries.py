@@ -83,7 +83,7 @@ def test_captions_name_the_true_class_the_predicted_one_and_its_probability() ->
     drawn = texts(draw_gallery(pictures(5), find_mistakes(PREDICTIONS), CLASSES, 1, 2, "bn, test"))
     assert "bn, test" in drawn
     assert "4 mistakes of 5, most confident first" in drawn
-    assert drawn[-6:] == ["✓ dog", "✗ owl", "90 %", "✓ cat", "✗ dog", "60 %"]
+    assert drawn[-6:] == ["✓ dog", "✗ owl", "90.0 %", "✓ cat", "✗ dog", "60.0 %"]
 
 
 @pytest.mark.parametrize(("rows", "columns", "shown"), [(5, 5, 4), (2, 2, 4), (1, 3, 3), (5, 1, 4), (1, 1, 1)])

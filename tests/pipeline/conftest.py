@@ -13,19 +13,24 @@ import yaml
 from filelock import FileLock
 
 ROOT = Path(__file__).parents[2]
-FILES = ("src/thumbnet", "stages", "tools", "dvc.yaml", "params.yaml", ".dvc/config", ".dvc/plots", ".dvcignore",
-         ".gitignore", "data/local/README.md")  # fmt: skip
+FILES = ("src/thumbnet", "stages", "tools", "dvc.yaml", "params.yaml", ".dvc/config", ".dvc/plots", ".dvc/.gitignore",
+         ".dvcignore", ".gitignore", "data/local/README.md")  # fmt: skip
 CHANGES = {
     "dataset.name": "digits",
-    "split": {"kind": "holdout", "validation": 300},
+    "split.kind": "holdout",
+    "split.validation": 300,
     "members": ["bn", "ln"],
     "models": {
-        "bn": {"layers": "C4 C4+ P G", "norm": "batch"},
-        "ln": {"layers": "F L8", "norm": "layer"},
+        "bn": {"layers": "C8 C8+ P F", "norm": "batch"},
+        "ln": {"layers": "F L32", "norm": "layer"},
         "unused": {"layers": "F", "norm": "none"},
     },
-    "train": {"epochs": 2, "batch_size": 64, "device": "cpu", "precision": "fp32"},
-    "optimizer.lr": 0.05,
+    "train.epochs": 2,
+    "train.batch_size": 32,
+    "train.device": "cpu",
+    "train.precision": "fp32",
+    "augment.flip": False,
+    "augment.crop": 1,
 }
 
 
@@ -51,10 +56,20 @@ class Checkout:
         return cleared | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(self.root / "src"),
-            "DVC_SITE_CACHE_DIR": str(self.root / ".dvc" / "site"),
+            "DVC_SITE_CACHE_DIR": str(self.root / ".dvc/tmp/site"),
             "GIT_CONFIG_GLOBAL": os.devnull,
             **{f"GIT_{who}_{what}": "tester" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
         }
+
+    def git(self, *arguments: str) -> str:
+        """What a command of git's that succeeds says."""
+        done = self.run("git", *arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def commit(self, message: str) -> None:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", message)
 
     def change(self, changes: dict[str, Any]) -> None:
         """Edits params.yaml: values by dotted key."""
@@ -69,8 +84,8 @@ class Checkout:
         path.write_text(yaml.safe_dump(params, sort_keys=False))
 
     def repro(self, *arguments: str) -> set[str]:
-        """Runs the pipeline and returns the stages that ran; one that DVC took from its cache did not."""
-        return stages_run(self.dvc("repro", *arguments))
+        """Runs the pipeline and returns the stages that ran, `check` left out, which always does after a change."""
+        return stages_run(self.dvc("repro", *arguments)) - {"check"}
 
     def runs(self, name: str) -> list[Any]:
         """The runs of this name in the checkout's MLflow store, the oldest first."""
@@ -84,12 +99,16 @@ class Checkout:
 
 
 def stages_run(told: str) -> set[str]:
+    """The stages that ran, of what DVC says; one that it took from its cache did not."""
     return {line.split("'")[1] for line in told.splitlines() if line.startswith("Running stage '")}
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """A checkout, clean in git, in which `dvc repro` has run; nobody may write to it."""
+    """A checkout in which `dvc repro` has run and its results are committed; nobody may write to it.
+
+    Beside it, `told.txt` holds what DVC said, and `new.txt` what git saw before the commit.
+    """
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent  # of all workers: one of them runs the pipeline, the others wait
@@ -98,7 +117,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
         if not (shared / "pipeline.done").exists():
             shutil.rmtree(checkout.root, ignore_errors=True)
             make_checkout(checkout)
-            (checkout.root / "first.log").write_text(checkout.dvc("repro"))
+            (shared / "told.txt").write_text(checkout.dvc("repro"))
+            (shared / "new.txt").write_text(checkout.git("status", "--short"))
+            checkout.commit("results")
             (shared / "pipeline.done").touch()
     return checkout
 
@@ -112,9 +133,8 @@ def make_checkout(checkout: Checkout) -> None:
         else:
             shutil.copy(source, destination)
     checkout.change(CHANGES)
-    for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "start"]):
-        done = checkout.run("git", *command)
-        assert done.returncode == 0, done.stderr
+    checkout.git("init", "--quiet")
+    checkout.commit("start")
 
 
 @pytest.fixture

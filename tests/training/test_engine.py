@@ -1,5 +1,6 @@
 """The training loop against one written out in plain PyTorch, and what it leaves behind."""
 
+import copy
 from collections.abc import Callable
 
 import pytest
@@ -17,9 +18,12 @@ MakeNetwork = Callable[..., Classifier]
 MakeRecipe = Callable[..., Recipe]
 
 
+Weights = dict[str, Tensor]
+
+
 def train_plainly(
     classifier: nn.Module, train: Images, validation: Images, recipe: Recipe
-) -> list[tuple[float, float, dict[str, Tensor]]]:
+) -> list[tuple[float, float, Weights]]:
     """Validation loss and accuracy and the weights after each epoch, of textbook code."""
     generator = torch.Generator().manual_seed(recipe.seed)
     epochs, size = recipe.train.epochs, recipe.train.batch_size
@@ -31,6 +35,7 @@ def train_plainly(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=0.1, total_steps=steps + 1, pct_start=0.3, cycle_momentum=False
     )
+    averaged: Weights = {}
     results = []
     for _ in range(epochs):
         classifier.train()
@@ -41,15 +46,25 @@ def train_plainly(
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+            averaged = average(averaged, classifier, recipe.train.ema, step=schedule.last_epoch)
             schedule.step()
-        classifier.eval()
+        judged = copy.deepcopy(classifier).eval()
+        judged.load_state_dict(averaged)
         with torch.no_grad():
-            logits = classifier(validation.images)
+            logits = judged(validation.images)
         loss = functional.cross_entropy(logits, validation.labels)
         accuracy = (logits.argmax(1) == validation.labels).double().mean()
-        weights = {name: tensor.clone() for name, tensor in classifier.state_dict().items()}
-        results.append((loss.item(), accuracy.item(), weights))
+        results.append((loss.item(), accuracy.item(), judged.state_dict()))
     return results
+
+
+def average(averaged: Weights, classifier: nn.Module, decay: float, step: int) -> Weights:
+    """The exponential moving average of weights and batch statistics; the current ones where decay is 0."""
+    keep = min(decay, (1 + step) / (10 + step)) if step else 0.0
+    return {
+        name: keep * averaged[name] + (1 - keep) * value if keep and value.is_floating_point() else value.clone()
+        for name, value in classifier.state_dict().items()
+    }
 
 
 @pytest.mark.parametrize("augmented", [False, True])
@@ -69,6 +84,27 @@ def test_training_is_textbook_training_to_the_bit(
     assert network.state_dict().keys() == weights.keys()
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, weights[name]), name
+
+
+def test_the_moving_average_of_the_weights_is_what_is_judged_and_kept(
+    make_images: MakeImages, make_network: MakeNetwork, make_recipe: MakeRecipe
+) -> None:
+    train, validation = make_images(75, seed=1), make_images(40, seed=2)
+    recipe = make_recipe(train={"ema": 0.8, "epochs": 12})  # 48 steps: the bound of (1 + t) / (10 + t) passes 0.8
+    network = make_network()
+    statistics = network.mean.clone(), network.std.clone()
+
+    outcome = fit(network, train, validation, recipe, torch.float32)
+
+    expected = train_plainly(make_network(), train, validation, recipe)
+    told = [epoch.validation_loss for epoch in outcome.history]
+    assert told == pytest.approx([loss for loss, _, _ in expected], rel=1e-4)
+    weights = expected[outcome.best.epoch - 1][2]
+    for name, tensor in network.state_dict().items():
+        torch.testing.assert_close(tensor, weights[name], rtol=1e-4, atol=1e-5)
+    assert measure(network, validation) == (outcome.best.validation_loss, outcome.best.validation_accuracy)
+    assert torch.equal(network.mean, statistics[0]), "constants are not averaged away from themselves"
+    assert torch.equal(network.std, statistics[1])
 
 
 def test_an_epoch_tells_what_was_seen_in_it(

@@ -184,7 +184,7 @@ def _draw_header(figure: Figure, title: str, mistakes: int, images: int) -> None
 
 def _draw_caption(figure: Figure, mistake: Mistake, classes: Sequence[str], x: int, y: int, width: int) -> None:
     """The true class over the predicted one, with its probability flush with the image's right edge."""
-    sure = style.percent(mistake.probability)
+    sure = style.percent(mistake.probability, 1)
     room = width - style.text_width(sure, CAPTION_TYPE) - 8
     true = style.ellipsize(f"{style.RIGHT_MARK} {classes[mistake.true]}", width, CAPTION_TYPE)
     predicted = style.ellipsize(f"{style.WRONG_MARK} {classes[mistake.predicted]}", room, CAPTION_TYPE)

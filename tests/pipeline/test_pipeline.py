@@ -1,0 +1,249 @@
+"""The pipeline end to end, with DVC, git and MLflow as a user has them: results, reruns, experiments, accidents."""
+
+import csv
+import json
+import shutil
+import signal
+import subprocess
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+# `Checkout` of conftest.py: pytest puts no folder of tests on the path of modules, so that its type is not named here.
+Checkout = Any
+
+STAGES = {"check", "download", "split", "normalise", "train@bn", "train@ln", "evaluate@bn", "evaluate@ln", "gallery@bn",
+          "gallery@ln", "ensemble", "curves"}  # fmt: skip
+MEMBERS = ("bn", "ln")
+SIZES = {"train": 1142, "validation": 300, "test": 355}
+
+
+def lock(checkout: Checkout) -> dict[str, Any]:
+    stages: dict[str, Any] = yaml.safe_load((checkout.root / "dvc.lock").read_text())["stages"]
+    return stages
+
+
+def metrics(checkout: Checkout, name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((checkout.root / "metrics" / f"{name}.json").read_text())
+    return content
+
+
+def test_the_first_run_runs_every_stage_and_makes_all_that_is_declared(finished: Checkout) -> None:
+    told = (finished.root.parent / "told.txt").read_text()
+    assert {stage for stage in STAGES if f"Running stage '{stage}'" in told} == STAGES == set(lock(finished))
+    for stage in lock(finished).values():
+        for out in stage["outs"]:
+            assert (finished.root / out["path"]).exists(), out["path"]
+    assert (finished.root.parent / "new.txt").read_text().split() == ["??", "dvc.lock", "??", "metrics/", "??", "plots/"]
+
+
+def test_each_network_is_judged_on_every_image(finished: Checkout) -> None:
+    for member in MEMBERS:
+        judged = metrics(finished, f"evaluate/{member}")
+        assert set(judged) == set(SIZES)
+        with np.load(finished.root / f"data/predictions/{member}.npz") as predictions:
+            for split, figures in judged.items():
+                probabilities, labels = predictions[f"{split}_probabilities"], predictions[f"{split}_labels"]
+                assert probabilities.shape == (SIZES[split], 10)
+                np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
+                assert np.array_equal(labels, np.load(finished.root / f"data/splits/{split}_labels.npy"))
+                assert figures["accuracy"] == pytest.approx((probabilities.argmax(1) == labels).mean(), abs=1e-6)
+                assert figures["accuracy_low"] < figures["accuracy"] < figures["accuracy_high"]
+                assert figures["images"] == SIZES[split]
+    best = max(metrics(finished, f"evaluate/{member}")["validation"]["accuracy"] for member in MEMBERS)
+    assert best > 0.3, "far above the 0.1 of chance"
+
+
+def test_the_weights_are_those_of_the_best_epoch(finished: Checkout) -> None:
+    for member in MEMBERS:
+        with (finished.root / f"plots/history/{member}.csv").open() as file:
+            epochs = list(csv.DictReader(file))
+        trained, judged = metrics(finished, f"train/{member}"), metrics(finished, f"evaluate/{member}")
+        best = epochs[trained["best_epoch"] - 1]
+        assert len(epochs) == trained["epochs"] == 2
+        assert float(best["validation_accuracy"]) == max(float(epoch["validation_accuracy"]) for epoch in epochs)
+        assert judged["validation"]["accuracy"] == pytest.approx(float(best["validation_accuracy"]), abs=1e-6)
+        assert judged["validation"]["loss"] == pytest.approx(float(best["validation_loss"]), rel=1e-4)
+
+
+def test_the_ensemble_is_the_mean_of_its_members(finished: Checkout) -> None:
+    with np.load(finished.root / "data/ensemble.npz") as ensemble:
+        voted = ensemble["test_probabilities"]
+    members = [np.load(finished.root / f"data/predictions/{member}.npz")["test_probabilities"] for member in MEMBERS]
+    np.testing.assert_allclose(voted, np.mean(members, axis=0), rtol=1e-5)
+    judged = metrics(finished, "ensemble")
+    assert judged["members"] == list(MEMBERS)
+    assert judged["test"]["images"] == SIZES["test"]
+
+
+def test_every_picture_can_be_looked_at(finished: Checkout) -> None:
+    pictures = {path.relative_to(finished.root / "plots").as_posix() for path in finished.root.glob("plots/**/*.png")}
+    assert pictures == {"curves.png", "confusion/bn.png", "confusion/ln.png", "confusion/ensemble.png",
+                        "gallery/bn/validation.png", "gallery/bn/test.png", "gallery/ln/validation.png",
+                        "gallery/ln/test.png"}  # fmt: skip
+    for name in pictures:
+        with Image.open(finished.root / "plots" / name) as picture:
+            assert min(picture.size) > 300
+            assert len(picture.convert("L").getcolors(256) or []) > 5
+
+
+def test_mlflow_has_a_run_for_each_network_and_the_ensemble(finished: Checkout) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{finished.root}/mlflow.db")
+
+    def artifacts(run: Any, folder: str) -> set[str]:
+        return {Path(entry.path).name for entry in client.list_artifacts(run.info.run_id, folder)}
+
+    for member in MEMBERS:
+        (run,) = finished.runs(member)
+        assert run.info.status == "FINISHED"
+        assert run.data.params["model.layers"] == {"bn": "C8 C8+ P F", "ln": "F L32"}[member]
+        assert run.data.params["train.epochs"] == "2"
+        assert [entry.step for entry in client.get_metric_history(run.info.run_id, "validation/accuracy")] == [1, 2]
+        judged = metrics(finished, f"evaluate/{member}")
+        assert run.data.metrics["evaluate/test/accuracy"] == judged["test"]["accuracy"]
+        assert artifacts(run, "training") >= {f"{member}.csv", f"{member}.json"}
+        assert artifacts(run, "evaluation") >= {f"{member}.json", f"{member}.csv", f"{member}.png"}
+        assert artifacts(run, "gallery") == {f"{member}.csv", "validation.png", "test.png"}
+        assert [output.model_id for output in run.outputs.model_outputs], "the model itself"
+        assert run.data.tags["mlflow.source.git.commit"] == finished.git("rev-parse", "HEAD~").strip()
+    (ensemble,) = finished.runs("ensemble")
+    for member in MEMBERS:
+        assert ensemble.data.tags[f"thumbnet.member.{member}"] == finished.runs(member)[0].info.run_id
+    assert artifacts(ensemble, "evaluation") >= {"ensemble.json", "ensemble.csv", "ensemble.png"}
+    assert not (finished.root / "mlruns").exists()
+
+
+def test_a_second_run_does_nothing_but_say_so(checkout: Checkout) -> None:
+    told = checkout.dvc("repro")
+    assert "Data and pipelines are up to date." in told
+    assert "Running stage" not in told
+    assert checkout.git("status", "--short") == ""
+
+
+def test_fewer_members_and_back_again_train_nothing(checkout: Checkout) -> None:
+    kept = {path: path.read_bytes() for path in checkout.root.glob("plots/history/*.csv")}
+    checkout.change({"members": ["bn"]})
+    assert checkout.repro() == {"ensemble", "curves"}
+    assert metrics(checkout, "ensemble")["members"] == ["bn"]
+    assert metrics(checkout, "ensemble")["gain_test_points"] == 0
+    assert "ln" not in (checkout.root / "plots/curves.csv").read_text()
+
+    checkout.change({"members": ["bn", "ln"]})
+    assert checkout.repro() == set()
+    assert checkout.git("status", "--short") == "", "all is as it was, ln's files included"
+    assert {path: path.read_bytes() for path in checkout.root.glob("plots/history/*.csv")} == kept
+    assert [len(checkout.runs(name)) for name in ("bn", "ln", "ensemble")] == [1, 1, 2]
+
+
+@pytest.mark.slow
+def test_an_experiment_is_tried_in_a_copy_then_applied_then_undone(checkout: Checkout) -> None:
+    """Each training happens once, and is one run in the checkout's own store, however often DVC restores it."""
+    told = checkout.dvc("exp", "run", "--temp", "--name", "wide", "--set-param", "models.bn.layers=C12 P F")
+    for stage in ("train@bn", "evaluate@bn", "gallery@bn", "ensemble", "curves"):
+        assert f"Running stage '{stage}'" in told
+    for stage in ("download", "split", "normalise", "train@ln", "evaluate@ln", "gallery@ln"):
+        assert f"Running stage '{stage}'" not in told
+    assert checkout.git("status", "--short") == "", "the user's own files are left alone"
+
+    first, second = checkout.runs("bn")
+    assert second.data.params["model.layers"] == "C12 P F"
+    assert second.data.tags["dvc.exp_name"] == "wide"
+    assert "dvc.exp_name" not in first.data.tags
+    assert second.info.status == "FINISHED"
+    artifacts = Path(second.info.artifact_uri.removeprefix("file://").replace("%20", " "))
+    assert (artifacts / "gallery/test.png").exists(), "not in the copy, which is gone"
+    assert len(checkout.runs("ln")) == 1
+
+    checkout.dvc("exp", "apply", "wide")
+    assert checkout.repro() == set()
+    assert "C12 P F" in (checkout.root / "models/bn/model.json").read_text()
+
+    checkout.change({"models.bn.layers": "C8 C8+ P F"})
+    assert checkout.repro() == set(), "all of it comes from DVC's cache"
+    assert "C8 C8+ P F" in (checkout.root / "models/bn/model.json").read_text()
+    assert checkout.git("status", "--short") == ""
+    assert [run.info.run_id for run in checkout.runs("bn")] == [first.info.run_id, second.info.run_id]
+
+
+def test_the_same_training_gives_the_same_bytes_and_no_second_run(checkout: Checkout) -> None:
+    told = checkout.dvc("repro", "--force", "--single-item", "split", "normalise", "train@ln", "evaluate@ln", "curves")
+    assert told.count("Running stage") == 5
+    assert checkout.git("status", "--short") == ""
+    assert len(checkout.runs("ln")) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"optimizer.learning_rate": 0.1}, ["optimizer.learning_rate: unknown key", "optimizer has name, lr"]),
+        ({"members": ["bn", "lm"]}, ["members names 'lm'", "did you mean 'ln'?"]),
+    ],
+    ids=["unknown key", "unknown member"],
+)
+def test_a_mistake_is_told_before_anything_runs(change: dict[str, Any], told: list[str], checkout: Checkout) -> None:
+    checkout.change(change)
+    done = checkout.run("dvc", "repro")
+    assert done.returncode != 0
+    output = done.stdout + done.stderr
+    for part in ("error: params.yaml cannot be used", *told):
+        assert part in output
+    assert "Traceback" not in output
+    assert output.count("Running stage") == 1
+    assert checkout.git("status", "--short").split() == ["M", "params.yaml"], "dvc.lock and all results are as before"
+
+
+def test_ctrl_c_leaves_a_message_and_nothing_broken(checkout: Checkout) -> None:
+    checkout.change({"train.epochs": 5000})
+    shutil.rmtree(checkout.root / "models/bn")  # as DVC does before it runs a stage
+    command = ["python", "stages/train.py", "bn"]
+    with subprocess.Popen(
+        command, cwd=checkout.root, env=checkout.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        assert any("epoch" in line for line in process.stdout)
+        process.send_signal(signal.SIGINT)
+        _, message = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert message.strip().startswith("interrupted: ")
+    assert "dvc repro" in message
+    assert "Traceback" not in message
+    assert [path.name for path in (checkout.root / "models").iterdir()] == ["ln"]
+    assert [run.info.status for run in checkout.runs("bn")] == ["FINISHED", "KILLED"]
+
+
+@pytest.mark.parametrize("stage", ["split", "train", "evaluate", "gallery"])
+def test_ctrl_c_while_libraries_load_leaves_a_message(stage: str, checkout: Checkout) -> None:
+    """Loading them takes seconds, a good part of a short stage."""
+    hook = """
+        import signal, sys
+
+        class CtrlC:
+            def find_spec(self, name, path=None, target=None):
+                if name in ("numpy", "torch"):
+                    signal.raise_signal(signal.SIGINT)
+
+        sys.meta_path.insert(0, CtrlC())
+        """
+    folder = checkout.root / "hook"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(textwrap.dedent(hook))
+    done = checkout.run("python", f"stages/{stage}.py", "bn", PYTHONPATH=f"{folder}:{checkout.root / 'src'}")
+    assert done.returncode == 130
+    assert "interrupted" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_pipeline_runs_without_git(checkout: Checkout) -> None:
+    shutil.rmtree(checkout.root / ".git")
+    checkout.change({"gallery.test": [1, 2]})
+    assert checkout.run("tools/match_git.sh").returncode == 0
+    assert checkout.repro() == {"gallery@bn", "gallery@ln"}
+    assert "Data and pipelines are up to date." in checkout.dvc("repro")
+    assert len(checkout.runs("bn")) == 1

@@ -1,0 +1,156 @@
+"""The cache is exact: which stages a change runs again, and which it cannot, by DVC's own account.
+
+A change of a parameter or of a file runs the stages that read it (`dvc status`); what follows are the stages that read
+what those write, if it differs. `check` runs after every change; what it writes is always the same.
+"""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import networkx
+import pytest
+import yaml
+from dvc.repo import Repo
+
+ALL = {"download", "split", "normalise", "train@bn", "train@ln", "evaluate@bn", "evaluate@ln", "gallery@bn",
+       "gallery@ln", "ensemble", "curves"}  # fmt: skip
+DATA = {"download", "split", "normalise"}
+TRAIN, EVALUATE, GALLERY = ({f"{stage}@bn", f"{stage}@ln"} for stage in ("train", "evaluate", "gallery"))
+OF_LN = {"train@ln", "evaluate@ln", "gallery@ln"}
+
+PARAMETERS: list[tuple[str, Any, set[str], set[str]]] = [
+    # parameter, another value, the stages that read it, those that cannot run again
+    ("seed", 2, {"split"} | TRAIN, {"download"}),
+    ("dataset.name", "mnist", {"download", "split"}, set()),
+    ("dataset.path", "stages", {"download"}, set()),
+    ("dataset.image_size", 16, {"download"}, set()),
+    ("split.kind", "test_halves", {"split"}, {"download"}),
+    ("split.validation", 200, {"split"}, {"download"}),
+    ("normalisation.kind", "unit", {"normalise"}, {"download", "split"}),
+    ("members", ["ln", "bn"], {"ensemble", "curves"}, ALL - {"ensemble", "curves"}),
+    ("members", ["bn"], {"ensemble", "curves"}, ALL - {"ensemble", "curves"} - OF_LN),
+    ("members", ["bn", "ln", "unused"], {"train@unused", "evaluate@unused", "gallery@unused", "ensemble", "curves"},
+     ALL - {"ensemble", "curves"}),
+    ("models.bn.layers", "F", {"train@bn"}, DATA | OF_LN),
+    ("models.bn.norm", "group", {"train@bn"}, DATA | OF_LN),
+    ("models.unused.layers", "F L4", set(), ALL),
+    ("train.epochs", 3, TRAIN, DATA),
+    ("train.batch_size", 16, TRAIN, DATA),
+    ("train.device", "auto", TRAIN | EVALUATE, DATA),
+    ("train.precision", "auto", TRAIN, DATA),
+    ("train.ema", 0, TRAIN, DATA),
+    ("optimizer.name", "adam", TRAIN, DATA),
+    ("optimizer.lr", 0.01, TRAIN, DATA),
+    ("optimizer.weight_decay", 0, TRAIN, DATA),
+    ("optimizer.momentum", 0.5, TRAIN, DATA),
+    ("optimizer.nesterov", False, TRAIN, DATA),
+    ("schedule.name", "constant", TRAIN, DATA),
+    ("schedule.warmup", 0.5, TRAIN, DATA),
+    ("augment.flip", True, TRAIN, DATA),
+    ("augment.crop", 0, TRAIN, DATA),
+    ("evaluate.splits", ["validation", "test"], EVALUATE, DATA | TRAIN | {"curves"}),
+    ("evaluate.confidence", 0.9, EVALUATE | {"ensemble"}, DATA | TRAIN | {"curves"}),
+    ("gallery.validation", [2, 2], GALLERY, ALL - GALLERY),
+    ("gallery.test", [2, 2], GALLERY, ALL - GALLERY),
+]  # fmt: skip
+
+FILES: list[tuple[str, set[str], set[str]]] = [
+    ("stages/train.py", TRAIN, DATA),
+    ("src/thumbnet/nets/layers.py", TRAIN | EVALUATE, DATA),
+    ("src/thumbnet/data/split.py", {"split"}, {"download"}),
+    ("src/thumbnet/judging/ensembling.py", {"ensemble"}, ALL - {"ensemble"}),
+    ("src/thumbnet/figures/galleries.py", GALLERY, ALL - GALLERY),
+    ("src/thumbnet/figures/curves.py", {"curves"}, ALL - {"curves"}),
+    ("src/thumbnet/figures/confusion.py", EVALUATE | {"ensemble"}, DATA | TRAIN | {"curves"}),
+    ("src/thumbnet/tracking.py", set(), ALL),
+    ("src/thumbnet/params.py", set(), ALL),
+    ("data/local/README.md", {"download"}, set()),
+    ("README.md", set(), ALL),
+]
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value will soon raise:DeprecationWarning")  # within DVC
+
+
+@pytest.fixture(scope="module")
+def probe(finished: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the finished checkout, for changes that are undone again."""
+    root = tmp_path_factory.mktemp("reruns") / "checkout"
+    shutil.copytree(finished.root, root, symlinks=True)
+    return root
+
+
+@pytest.fixture
+def root(probe: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The copy, as the current folder."""
+    monkeypatch.chdir(probe)
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(probe / ".dvc/tmp/site"))
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)
+    return probe
+
+
+def reruns(root: Path) -> tuple[set[str], set[str]]:
+    """The stages that would run, and those that neither run nor follow from one that does."""
+    with Repo(str(root)) as repo:
+        first = set(repo.status()) - {"check"}
+        graph = repo.index.graph  # an edge leads from a stage to one whose outputs it reads
+        following = {
+            later.addressing for stage in graph if stage.addressing in first for later in networkx.ancestors(graph, stage)
+        }
+        every = {stage.addressing for stage in graph} - {"check"}
+    return first, every - first - following
+
+
+def test_nothing_runs_where_nothing_changed(root: Path) -> None:
+    assert reruns(root) == (set(), ALL)
+
+
+@pytest.mark.parametrize(("key", "value", "first", "never"), PARAMETERS, ids=lambda value: value if isinstance(value, str) else "")
+def test_a_parameter_runs_the_stages_that_read_it(
+    key: str, value: Any, first: set[str], never: set[str], root: Path
+) -> None:
+    path = root / "params.yaml"
+    before = path.read_text()
+    params = yaml.safe_load(before)
+    *sections, name = key.split(".")
+    section = params
+    for part in sections:
+        section = section[part]
+    assert section[name] != value
+    section[name] = value
+    path.write_text(yaml.safe_dump(params, sort_keys=False))
+    try:
+        assert reruns(root) == (first, never)
+    finally:
+        path.write_text(before)
+
+
+def test_the_table_holds_every_parameter(root: Path) -> None:
+    """A new parameter is in the table, or this fails; of `models`, which the user fills, one entry stands for all."""
+
+    def keys(values: dict[str, Any], prefix: str = "") -> set[str]:
+        return {
+            key
+            for name, value in values.items()
+            for key in (keys(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}"})
+        }
+
+    params = yaml.safe_load((root / "params.yaml").read_text())
+    params["models"] = {"bn": params["models"]["bn"]}
+    assert {key for key, *_ in PARAMETERS if not key.startswith("models.unused")} == keys(params)
+
+
+@pytest.mark.parametrize(("name", "first", "never"), FILES, ids=lambda value: value if isinstance(value, str) else "")
+def test_a_file_runs_the_stages_whose_results_come_from_it(
+    name: str, first: set[str], never: set[str], root: Path
+) -> None:
+    path = root / name
+    before = path.read_bytes() if path.exists() else None
+    path.write_bytes((before or b"") + b"\n# Changed.\n")
+    try:
+        assert reruns(root) == (first, never)
+    finally:
+        path.write_bytes(before) if before is not None else path.unlink()
