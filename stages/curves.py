@@ -3,13 +3,11 @@
 from thumbnet import paths
 from thumbnet.figures.curves import collect_histories, draw_curves, write_curves_table
 from thumbnet.figures.style import save_figure
-from thumbnet.files import keep_only
 from thumbnet.params import Params
 from thumbnet.stage import run_stage
 
 
 def main(params: Params) -> None:
-    keep_only(paths.HISTORY, set(params.members))
     points = collect_histories({member: paths.HISTORY / f"{member}.csv" for member in params.members})
     write_curves_table(paths.CURVES.with_suffix(".csv"), points)
     save_figure(draw_curves(points), paths.CURVES.with_suffix(".png"))

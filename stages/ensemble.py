@@ -4,7 +4,7 @@ from thumbnet import paths
 from thumbnet.data.arrays import load_info
 from thumbnet.figures.confusion import draw_confusion, write_confusion_table
 from thumbnet.figures.style import save_figure
-from thumbnet.files import keep_only, write_json
+from thumbnet.files import write_json
 from thumbnet.judging.ensembling import compare, vote
 from thumbnet.judging.predictions import load_predictions, save_predictions
 from thumbnet.params import Params
@@ -12,7 +12,6 @@ from thumbnet.stage import run_stage
 
 
 def main(params: Params) -> None:
-    keep_only(paths.PREDICTIONS, set(params.members))
     members = {member: load_predictions(paths.PREDICTIONS / f"{member}.npz") for member in params.members}
     classes = load_info(paths.SPLITS).classes
     confidence = params.evaluate.confidence

@@ -4,7 +4,8 @@ from thumbnet import paths
 from thumbnet.data.arrays import load_info
 from thumbnet.figures.confusion import draw_confusion, write_confusion_table
 from thumbnet.figures.style import save_figure
-from thumbnet.judging.metrics import judge, write_overall, write_per_class
+from thumbnet.files import write_json
+from thumbnet.judging.metrics import judge_classes, judge_overall, write_per_class
 from thumbnet.judging.predictions import Predictions, save_predictions
 from thumbnet.params import Params
 from thumbnet.stage import run_stage
@@ -26,14 +27,14 @@ def main(params: Params, member: str) -> None:
         probabilities = predict(classifier, split.images).softmax(1)  # (n, classes), always fp32
         predictions[name] = Predictions(probabilities.cpu().numpy(), split.labels.cpu().numpy())
     metrics = {
-        name: judge(split.probabilities, split.labels, classes, confidence) for name, split in predictions.items()
+        name: judge_overall(split.probabilities, split.labels, confidence) for name, split in predictions.items()
     }
-    save_predictions(paths.PREDICTIONS / f"{member}.npz", predictions)
-    overall, per_class = paths.EVALUATE_METRICS / f"{member}.json", paths.PER_CLASS / f"{member}.csv"
-    write_overall(overall, metrics)
-    write_per_class(per_class, metrics)
-
     test = predictions["test"]
+    per_class = judge_classes(test.predicted, test.labels, classes)
+    save_predictions(paths.PREDICTIONS / f"{member}.npz", predictions)
+    figures, classwise = paths.EVALUATE_METRICS / f"{member}.json", paths.PER_CLASS / f"{member}.csv"
+    write_json(figures, metrics)
+    write_per_class(classwise, per_class)
     table, picture = (paths.CONFUSION / f"{member}{ending}" for ending in (".csv", ".png"))
     write_confusion_table(table, test.labels, test.predicted, classes)
     title = f"{member}, test"
@@ -41,7 +42,7 @@ def main(params: Params, member: str) -> None:
 
     from thumbnet.tracking import log_evaluation  # MLflow takes seconds to load: last, when all files are safe
 
-    log_evaluation(params, member, metrics, [overall, per_class, table, picture])
+    log_evaluation(params, member, metrics, per_class, [figures, classwise, table, picture])
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ def main(params: Params, member: str) -> None:
     model = params.models[member]
     device = choose_device(params.train.device)
     precision = choose_precision(params.train.precision, device)
+    number_format = str(precision).removeprefix("torch.")
     train, validation = (load_images(paths.SPLITS, split, device) for split in ("train", "validation"))
     statistics = normalisation.load(paths.STATISTICS)
     classifier = make_classifier(model, info.image_shape, len(info.classes), statistics, params.seed).to(device)
@@ -30,9 +31,11 @@ def main(params: Params, member: str) -> None:
     recipe = Recipe(params.seed, params.train, params.optimizer, params.schedule, params.augment)
     batches = batches_per_epoch(len(train), params.train.batch_size)
 
-    print(f"{member}: {parameters:,} parameters, {len(train):,} images, {describe(device)}, {precision}", flush=True)
+    print(
+        f"{member}: {parameters:,} parameters, {len(train):,} images, {describe(device)}, {number_format}", flush=True
+    )
     with TrainingRun(params, member, hash_data(data)) as run:
-        run.tag(device=describe(device), precision=str(precision).removeprefix("torch."))
+        run.tag(device=describe(device), precision=number_format)
         with TrainingProgress(member, params.train.epochs, batches, len(train)) as progress:
 
             def on_epoch(epoch: Epoch) -> None:

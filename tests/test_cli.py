@@ -34,7 +34,7 @@ def finished(project: Path) -> Path:
     """The same with the metrics that the pipeline leaves."""
 
     def judged(accuracy: float) -> dict[str, Any]:
-        return {"accuracy": accuracy, "accuracy_low": accuracy - 0.01, "accuracy_high": accuracy + 0.02, "images": 9}
+        return {"accuracy": accuracy, "low": accuracy - 0.01, "high": accuracy + 0.02, "loss": 0.3}
 
     def write(name: str, content: dict[str, Any]) -> None:
         path = project / "metrics" / name
@@ -44,9 +44,8 @@ def finished(project: Path) -> Path:
     for member, validation, test in (("bn", 0.9, 0.925), ("gn", 0.88, 0.91)):
         write(f"train/{member}.json", {"parameters": 49746, "epochs": 6, "best_epoch": 5})
         write(f"evaluate/{member}.json", {"validation": judged(validation), "test": judged(test)})
-    best = {"name": "bn", "validation_accuracy": 0.9, "test_accuracy": 0.925}
     write("ensemble.json", {"members": ["bn", "gn"], "validation": judged(0.91), "test": judged(0.9312),
-                            "best_member": best, "gain_validation_points": 1.0, "gain_test_points": 0.62})  # fmt: skip
+                            "best_member": "bn", "gain_validation_points": 1.0, "gain_test_points": 0.62})  # fmt: skip
     return project
 
 
@@ -62,7 +61,7 @@ def test_check_says_what_can_be_used(project: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ("epochs:", "epoch:", ["error: params.yaml cannot be used", "train.epoch: unknown key", "did you mean 'epochs'?"]),
+        ("epochs:", "epoch:", ["error: params.yaml cannot be used", "train.epoch: unknown key", "'epochs'?"]),
         ("C8 G", "C8 L10", ["error: models.bn.layers", 'token 2 ("L10")', "28×28×8"]),
     ],
 )
@@ -77,7 +76,9 @@ def test_check_refuses_what_cannot(old: str, new: str, told: list[str], project:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize(("arguments", "status"), [(["nonsense"], 2), (["check", "missing.yaml"], 1), (["check", "."], 1)])
+@pytest.mark.parametrize(
+    ("arguments", "status"), [(["nonsense"], 2), (["check", "missing.yaml"], 1), (["check", "data"], 1)]
+)
 def test_what_cannot_be_read_has_its_own_status(arguments: list[str], status: int, project: Path) -> None:
     done = thumbnet(project, *arguments)
     assert done.returncode == status
@@ -100,8 +101,14 @@ def test_results_shows_each_network_and_the_ensemble(finished: Path) -> None:
     assert "91.00 (90.00–93.00)" in rows["gn"]
     assert "93.12 (92.12–95.12)" in rows["ensemble"]
     assert "bn, the best member on validation: +0.62 points on test" in done.stdout
-    for part in ("95% intervals", "plots/curves.png", "dvc plots show", "mlflow ui", "dvc exp run -S"):
+    for part in ("95 % intervals", "plots/curves.png", "dvc plots show", "mlflow ui", "dvc exp run -S"):
         assert part in done.stdout
+
+
+def test_results_names_the_level_of_its_intervals(finished: Path) -> None:
+    path = finished / "params.yaml"
+    path.write_text(path.read_text().replace("confidence: 0.95", "confidence: 0.995"))
+    assert "99.5 % intervals" in thumbnet(finished, "results").stdout
 
 
 def test_results_says_what_sweeps_need_without_git(finished: Path) -> None:

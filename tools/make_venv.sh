@@ -93,10 +93,13 @@ install_project() {
     pip_install --quiet setuptools && pip_install --no-build-isolation --use-pep517 --editable "$project"
 }
 
-# DVC's reports are turned off in .dvc/config; MLflow listens to environment variables only.
-turn_off_reports() {
-    cat >"$($venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/no_usage_reports.pth" <<'PTH'
+# What every Python of .venv does as it starts.
+# - DVC's reports are turned off in .dvc/config; MLflow listens to environment variables only.
+# - A queued experiment runs in DVC's temporary copy of the project, and must run the code of that copy.
+set_up_start() {
+    cat >"$($venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/thumbnet_start.pth" <<'PTH'
 import os; os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true"); os.environ.setdefault("DO_NOT_TRACK", "true")
+import os, sys; os.path.isdir("src/thumbnet") and sys.path.insert(0, os.path.abspath("src"))
 PTH
 }
 
@@ -118,5 +121,5 @@ if ! install_project; then
     echo "$before" >$stamp
     fail "the install failed, see above. To try again: the same command; from scratch: rm -r $venv first"
 fi
-turn_off_reports
+set_up_start
 echo "$wanted $extra" >$stamp

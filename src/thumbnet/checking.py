@@ -30,6 +30,8 @@ def check_local_copy(params: Params) -> None:
         return
     if (paths.checkout_root() / path).exists():
         remedy = "DVC's temporary copies hold only what git or DVC tracks: give the full path"
+    elif params.dataset.path.startswith("~"):
+        remedy = "~ is not expanded here: give the full path"
     elif path == Path("data/local"):
         remedy = "bring back the folder with: git checkout data/local"
     else:

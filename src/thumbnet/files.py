@@ -40,15 +40,13 @@ def fresh_file(destination: Path) -> Iterator[Path]:
 
 
 def keep_only(folder: Path, names: set[str]) -> None:
-    """Removes from `folder` what belongs to networks that are no longer members.
-
-    A stage that reads a whole folder calls this first, so that the folder DVC hashes is what the stage used.
+    """Removes from `folder` all files and folders but those of these names (without their endings).
 
     Args:
-        folder: a folder with one file or folder per member.
-        names: the members' names (file names without their ending).
+        folder: may be missing.
+        names: what stays.
     """
-    for entry in folder.iterdir():
+    for entry in folder.iterdir() if folder.exists() else ():
         if entry.stem not in names:
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 

@@ -21,7 +21,7 @@ DatasetName = Literal["cifar10", "mnist", "fashion_mnist", "digits", "image_fold
 SplitKind = Literal["holdout", "fraction", "test_halves"]
 NormalisationKind = Literal["none", "unit", "channel", "pixel"]
 NormKind = Literal["batch", "group", "layer", "none"]
-OptimizerName = Literal["sgd", "adam"]
+OptimizerName = Literal["sgd", "adam", "muon"]
 ScheduleName = Literal["constant", "one_cycle"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "bf16"]
@@ -40,7 +40,7 @@ def _number_from_text(value: object) -> object:
     return value
 
 
-Number = Annotated[float, BeforeValidator(_number_from_text)]
+Number = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_number_from_text)]
 
 
 class Section(BaseModel):
@@ -117,18 +117,19 @@ class TrainParams(Section):
 class OptimizerParams(Section):
     """The optimizer: read by `train`."""
 
+    #: `muon`: the kernels of hidden layers by Muon, all else by AdamW.
     name: OptimizerName
     lr: Number = Field(gt=0)
-    #: λ of λ/2·Σw² on kernels; biases and normalisation parameters are left out.
+    #: λ of λ/2·Σw² on kernels; biases and normalisation parameters are left out. `muon` decouples it from the gradient.
     weight_decay: Number = Field(ge=0)
-    #: `sgd` only.
+    #: `sgd` and `muon` only.
     momentum: Number = Field(ge=0, lt=1)
-    #: `sgd` only.
+    #: `sgd` and `muon` only.
     nesterov: bool
 
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> "OptimizerParams":
-        if self.name == "sgd" and self.nesterov and self.momentum == 0:
+        if self.name != "adam" and self.nesterov and self.momentum == 0:
             raise ValueError(
                 "optimizer.nesterov = true needs optimizer.momentum > 0; set nesterov to false or raise momentum"
             )
@@ -136,7 +137,7 @@ class OptimizerParams(Section):
 
     def used(self) -> dict[str, Any]:
         """What this optimizer really reads."""
-        return self.model_dump(exclude=set() if self.name == "sgd" else {"momentum", "nesterov"})
+        return self.model_dump(exclude={"momentum", "nesterov"} if self.name == "adam" else set())
 
 
 class ScheduleParams(Section):
@@ -242,6 +243,8 @@ def load_params(path: Path = PARAMS) -> Params:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{path} is missing; run this in the root of the project, or: git checkout {path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read as text in UTF-8: {error}") from None
     try:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -265,8 +268,9 @@ def check_params(values: Mapping[str, Any], source: str = "params") -> Params:
 
 
 def _nearest(name: str, known: Iterator[str] | Mapping[str, Any] | list[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    names = {candidate.lower(): candidate for candidate in known}
+    close = difflib.get_close_matches(name.lower(), list(names), n=1, cutoff=0.5)
+    return f" (did you mean {names[close[0]]!r}?)" if close else ""
 
 
 def _explain(error: dict[str, Any]) -> str:

@@ -23,16 +23,30 @@ METRICS = Path("metrics")
 NORMALISATION_METRICS = METRICS / "normalisation.json"
 TRAIN_METRICS = METRICS / "train"
 EVALUATE_METRICS = METRICS / "evaluate"
-PER_CLASS = METRICS / "per_class"
 ENSEMBLE_METRICS = METRICS / "ensemble.json"
 
 PLOTS = Path("plots")
 HISTORY = PLOTS / "history"
 CONFUSION = PLOTS / "confusion"
+PER_CLASS = PLOTS / "per_class"
 GALLERY = PLOTS / "gallery"
 CURVES = PLOTS / "curves"
 
 ENSEMBLE = "ensemble"
+
+#: Folders with a file or folder for each member.
+OF_MEMBERS = (
+    MODELS,
+    PREDICTIONS,
+    MISTAKES,
+    MEMBER_CURVES,
+    TRAIN_METRICS,
+    EVALUATE_METRICS,
+    HISTORY,
+    CONFUSION,
+    PER_CLASS,
+    GALLERY,
+)
 
 
 def raw(dataset: str) -> Path:

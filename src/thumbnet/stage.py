@@ -3,8 +3,10 @@
 What a stage does stands in its script in `stages/` and in the library; exit statuses and messages stand here, once.
 """
 
+import signal
 import sys
 from collections.abc import Callable
+from types import FrameType
 
 from thumbnet.errors import UserError
 from thumbnet.params import load_params
@@ -17,6 +19,7 @@ def run_stage(body: Callable[..., None]) -> None:
         body: called with the checked parameters, and with the member's name when the script was given one:
             `python stages/train.py bn`.
     """
+    signal.signal(signal.SIGTERM, _interrupt)  # `dvc queue kill`, a shutdown: ended as by Ctrl-C, with all tidied up
     try:
         body(load_params(), *sys.argv[1:])
     except UserError as error:
@@ -25,3 +28,7 @@ def run_stage(body: Callable[..., None]) -> None:
     except KeyboardInterrupt:
         print("\ninterrupted: nothing half-written is left; `dvc repro` goes on from here", file=sys.stderr)
         sys.exit(130)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -30,7 +30,7 @@ def print_results(params: Params, console: Console | None = None) -> None:
     if ensemble["members"] != params.members:
         raise UserError(f"{paths.ENSEMBLE_METRICS} is of {', '.join(ensemble['members'])}, and members are now "
                         f"{', '.join(params.members)}; run: dvc repro")  # fmt: skip
-    table = Table(box=SIMPLE_HEAD)
+    table = Table(box=SIMPLE_HEAD, padding=0)
     for column in ("network", "parameters", "best epoch", "validation, %", "test, %"):
         table.add_column(column, justify="left" if column == "network" else "right")
     for member in params.members:
@@ -41,11 +41,11 @@ def print_results(params: Params, console: Console | None = None) -> None:
         )
     table.add_section()
     table.add_row(paths.ENSEMBLE, "", "", _accuracy(ensemble["validation"]), _accuracy(ensemble["test"]))
-    console.print(f"Accuracy on {params.dataset.name}, with {params.evaluate.confidence:.0%} intervals")
+    console.print(f"Accuracy on {params.dataset.name}, with {100 * params.evaluate.confidence:g} % intervals")
     console.print(table)
 
     best = ensemble["best_member"]
-    console.print(f"The ensemble against {best['name']}, the best member on validation: "
+    console.print(f"The ensemble against {best}, the best member on validation: "
                   f"{ensemble['gain_test_points']:+.2f} points on test.", soft_wrap=True)  # fmt: skip
     console.print()
     for what, where in _next_steps():
@@ -70,7 +70,7 @@ def _has_git(folder: Path) -> bool:
 
 
 def _accuracy(judged: dict[str, Any]) -> str:
-    accuracy, low, high = (100 * judged[key] for key in ("accuracy", "accuracy_low", "accuracy_high"))
+    accuracy, low, high = (100 * judged[key] for key in ("accuracy", "low", "high"))
     return f"{accuracy:.2f} ({low:.2f}–{high:.2f})"
 
 

@@ -139,15 +139,17 @@ class TrainingRun:
             self._warned = True
 
 
-def log_evaluation(params: Params, member: str, metrics: Mapping[str, Any], files: Sequence[Path]) -> None:
+def log_evaluation(
+    params: Params, member: str, metrics: Mapping[str, Any], per_class: Mapping[str, Any], files: Sequence[Path]
+) -> None:
     """Adds a network's figures to the run of its training, over those of an earlier evaluation.
 
     Args:
         params: the whole `params.yaml`.
         member: the network's name in `models`.
-        metrics: figures by split, nested as `thumbnet.judging.metrics.judge` returns them; logged as
-            `evaluate/<split>/<figure>`. Of the figures per class only the F1 on test is logged: as charts they would
-            bury the rest, and the whole table is among the files.
+        metrics: by split, what `thumbnet.judging.metrics.judge_overall` returns; accuracy and loss are logged as
+            `evaluate/<split>/<figure>`, intervals are left to the files: each metric is a chart of its own in MLflow.
+        per_class: what `thumbnet.judging.metrics.judge_classes` says of test; of it, the F1 is logged.
         files: artifacts, kept in `evaluation/`.
 
     Raises:
@@ -156,7 +158,9 @@ def log_evaluation(params: Params, member: str, metrics: Mapping[str, Any], file
     with _user_errors():
         experiment = _open_experiment(params.dataset.name)
         run_id = _find_or_recreate(experiment, params, member)
-        experiment.log(run_id, metrics=_evaluation_metrics(metrics), files=files, folder="evaluation")
+        f1 = {name: figures["f1"] for name, figures in per_class.items()}
+        logged = _evaluation_metrics(metrics) | _flatten({"evaluate": {"test": {"f1": f1}}}, "/")
+        experiment.log(run_id, metrics=logged, files=files, folder="evaluation")
 
 
 def log_files(params: Params, member: str, files: Sequence[Path], folder: str) -> None:
@@ -264,7 +268,9 @@ class _Experiment:
     experiment_id: str
 
     def start_run(self, name: str, stage: str, tags: dict[str, str], params: Mapping[str, Any]) -> str:
-        run = self.client.create_run(self.experiment_id, run_name=name, tags=_origin_tags(stage) | tags)
+        # Runs of a sweep are told apart by the name that DVC gave to each experiment.
+        label = " ".join(filter(None, (name, os.environ.get("DVC_EXP_NAME"))))
+        run = self.client.create_run(self.experiment_id, run_name=label, tags=_origin_tags(stage) | tags)
         entries = [Param(key, _as_yaml(value)) for key, value in params.items()]
         self.client.log_batch(run.info.run_id, params=entries)
         return str(run.info.run_id)
@@ -370,7 +376,8 @@ def _finish_training(
         client.delete_run(run_id)
         return
     card = _read_card(model_dir)
-    figures = {"best": card["best"], "parameters": card["parameters"], **summary}
+    best = {name: card["best"][name] for name in ("epoch", "validation_accuracy", "validation_loss")}
+    figures = {"best": best, "parameters": card["parameters"], **summary}
     experiment.log(
         run_id,
         metrics=_flatten(figures, "/"),
@@ -468,16 +475,14 @@ def _epoch_metrics(row: Mapping[str, float]) -> list[Metric]:
 
 
 def _evaluation_metrics(figures: Mapping[str, Any]) -> dict[str, float]:
-    chosen: dict[str, float] = {}
+    """Accuracy and loss of each split, and whatever else is a single number, as `evaluate/...`."""
+    chosen: dict[str, Any] = {}
     for key, value in figures.items():
-        if not isinstance(value, Mapping):
-            chosen |= _flatten({key: value}, "/")
-            continue
-        chosen |= _flatten({key: {name: figure for name, figure in value.items() if name != "per_class"}}, "/")
-        if key == "test":
-            f1 = {name: {"f1": figure["f1"]} for name, figure in value.get("per_class", {}).items()}
-            chosen |= _flatten({key: {"per_class": f1}}, "/")
-    return {f"evaluate/{name}": float(value) for name, value in chosen.items() if isinstance(value, int | float)}
+        if isinstance(value, Mapping):
+            chosen[key] = {name: value[name] for name in ("accuracy", "loss") if name in value}
+        elif isinstance(value, int | float):
+            chosen[key] = value
+    return {name: float(value) for name, value in _flatten({"evaluate": chosen}, "/").items()}
 
 
 def _data_params(params: Params) -> dict[str, Any]:
@@ -506,6 +511,8 @@ def _allowed_name(name: str) -> str:
 
 
 def _as_yaml(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
     return json.dumps(value) if isinstance(value, bool | list) else str(value)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from thumbnet.errors import UserError
-from thumbnet.judging.metrics import cross_entropy, judge, judge_overall, most_confused, wilson_interval
+from thumbnet.judging.metrics import cross_entropy, judge_classes, judge_overall, most_confused, wilson_interval
 
 CLASSES = ["cat", "dog", "owl"]
 LABELS = np.array([0, 0, 0, 1, 1, 2])
@@ -47,13 +47,15 @@ def test_cross_entropy_of_certain_nonsense_is_large_but_finite() -> None:
 
 
 def test_judge_counts_by_hand() -> None:
-    judged = judge(PROBABILITIES, LABELS, CLASSES, 0.95)
+    judged = judge_overall(PROBABILITIES, LABELS, 0.95)
     assert judged["accuracy"] == pytest.approx(2 / 6, abs=1e-6)
-    assert judged["accuracy_low"] < judged["accuracy"] < judged["accuracy_high"]
-    assert judged["images"] == 6
+    assert (judged["low"], judged["high"]) == pytest.approx(wilson_interval(2, 6, 0.95), abs=1e-6)
     truth = [0.8, 0.2, 0.3, 0.8, 0.3, 0.05]
     assert judged["loss"] == pytest.approx(-sum(map(math.log, truth)) / 6, abs=1e-6)
-    assert judged["per_class"] == {
+
+
+def test_classes_are_counted_by_hand() -> None:
+    assert judge_classes(PROBABILITIES.argmax(axis=1), LABELS, CLASSES) == {
         "cat": {"precision": 0.333333, "recall": 0.333333, "f1": 0.333333, "images": 3},
         "dog": {"precision": 0.333333, "recall": 0.5, "f1": 0.4, "images": 2},
         "owl": {"precision": 0.0, "recall": 0.0, "f1": 0.0, "images": 1},  # never predicted
@@ -61,8 +63,8 @@ def test_judge_counts_by_hand() -> None:
 
 
 def test_a_class_without_images_is_listed() -> None:
-    judged = judge(PROBABILITIES[:3], LABELS[:3], CLASSES, 0.95)
-    assert judged["per_class"]["owl"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "images": 0}
+    judged = judge_classes(PROBABILITIES[:3].argmax(axis=1), LABELS[:3], CLASSES)
+    assert judged["owl"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "images": 0}
 
 
 def test_no_images_is_an_error_that_says_where_to_look() -> None:

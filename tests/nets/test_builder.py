@@ -2,6 +2,7 @@
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -72,15 +73,14 @@ def test_layer_normalisation_is_group_normalisation_with_one_group() -> None:
     layer, group = build("C6 F L8", "layer"), build("C6 F L8", "group", groups=1)
     assert torch.equal(layer(images), group(images))
     features = torch.randn(5, 6, 28, 28)
-    normalised = build("C6 F")[0].norm, build("C6 F", "layer")[0].norm
-    assert normalised[0] is None
+    norm = build("C6 F", "layer").get_submodule("0.norm")
     expected = (features - features.mean((1, 2, 3), keepdim=True)) / features.std((1, 2, 3), correction=0, keepdim=True)
-    torch.testing.assert_close(normalised[1](features), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(norm(features), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_the_layers_compute_what_their_names_say() -> None:
     """C: convolution, batch norm, ReLU, then the input added; c: convolution alone; P, G: pools."""
-    network = build("C4 C4+ c3 P3 G", "batch")
+    network: Any = build("C4 C4+ c3 P3 G", "batch")
     images = torch.randn(2, 1, 28, 28)
     with torch.no_grad():
         for norm in (network[0].norm, network[1].norm):
@@ -89,12 +89,13 @@ def test_the_layers_compute_what_their_names_say() -> None:
             norm.running_mean.uniform_(-1, 1)
             norm.running_var.uniform_(0.5, 2)
 
-        def normalised_conv(block: nn.Module, inputs: Tensor) -> Tensor:
+        def normalised_conv(block: Any, inputs: Tensor) -> Tensor:
             conv, norm = block.weight, block.norm
             outputs = nn.functional.conv2d(inputs, conv.weight, padding=1)
             mean, std = norm.running_mean, (norm.running_var + norm.eps).sqrt()
             scaled = (outputs - mean[:, None, None]) / std[:, None, None]
-            return (scaled * norm.weight[:, None, None] + norm.bias[:, None, None]).clamp(min=0)
+            shifted: Tensor = scaled * norm.weight[:, None, None] + norm.bias[:, None, None]
+            return shifted.clamp(min=0)
 
         first = normalised_conv(network[0], images)
         second = normalised_conv(network[1], first) + first
@@ -130,8 +131,8 @@ def test_what_can_be_planned_is_built_with_the_planned_shapes(
     assert len(network) == len(steps) + 1
     for layer, step in zip(network, steps, strict=False):
         values = layer(values)
-        after = step.after
-        assert values.shape == ((3, after.channels) if after.is_flat else (3, after.channels, after.height, after.width))
+        planned = [side for side in (step.after.channels, step.after.height, step.after.width) if side is not None]
+        assert list(values.shape) == [3, *planned]
     assert network[-1](values).shape == (3, 5)
 
 

@@ -51,8 +51,10 @@ class Checkout:
         return done.stdout
 
     def environment(self) -> dict[str, str]:
-        """As the Makefile sets it: stages call `python`. The checkout's own code runs, and no file outside is touched."""
-        cleared = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "DVC_", "GIT_"))}
+        """As the Makefile sets it, since stages call `python`; the code is the checkout's own, and keeps to itself."""
+        cleared = {
+            name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "DVC_", "GIT_"))
+        }
         return cleared | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(self.root / "src"),
@@ -88,14 +90,14 @@ class Checkout:
         return stages_run(self.dvc("repro", *arguments)) - {"check"}
 
     def runs(self, name: str) -> list[Any]:
-        """The runs of this name in the checkout's MLflow store, the oldest first."""
+        """The runs of a network or of the ensemble in the checkout's MLflow store, the oldest first."""
         from mlflow import MlflowClient
 
         client = MlflowClient(f"sqlite:///{self.root}/mlflow.db")
         experiment = client.get_experiment_by_name("digits")
         assert experiment is not None
-        found = client.search_runs([experiment.experiment_id], f"attributes.run_name = '{name}'", order_by=["start_time"])
-        return list(found)
+        named = f"attributes.run_name LIKE '{name}%'"  # those of experiments have the experiment's name, too
+        return list(client.search_runs([experiment.experiment_id], named, order_by=["attributes.start_time"]))
 
 
 def stages_run(told: str) -> set[str]:

@@ -1,21 +1,26 @@
 """The pipeline end to end, with DVC, git and MLflow as a user has them: results, reruns, experiments, accidents."""
 
+from __future__ import annotations
+
 import csv
 import json
+import os
 import shutil
 import signal
 import subprocess
 import textwrap
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
 
-# `Checkout` of conftest.py: pytest puts no folder of tests on the path of modules, so that its type is not named here.
-Checkout = Any
+if TYPE_CHECKING:  # pytest puts no folder of tests on the path of modules
+    from tests.pipeline.conftest import Checkout
+
+pytestmark = pytest.mark.slow
 
 STAGES = {"check", "download", "split", "normalise", "train@bn", "train@ln", "evaluate@bn", "evaluate@ln", "gallery@bn",
           "gallery@ln", "ensemble", "curves"}  # fmt: skip
@@ -39,7 +44,8 @@ def test_the_first_run_runs_every_stage_and_makes_all_that_is_declared(finished:
     for stage in lock(finished).values():
         for out in stage["outs"]:
             assert (finished.root / out["path"]).exists(), out["path"]
-    assert (finished.root.parent / "new.txt").read_text().split() == ["??", "dvc.lock", "??", "metrics/", "??", "plots/"]
+    new = (finished.root.parent / "new.txt").read_text()
+    assert new.splitlines() == ["?? dvc.lock", "?? metrics/", "?? plots/"]
 
 
 def test_each_network_is_judged_on_every_image(finished: Checkout) -> None:
@@ -53,8 +59,7 @@ def test_each_network_is_judged_on_every_image(finished: Checkout) -> None:
                 np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
                 assert np.array_equal(labels, np.load(finished.root / f"data/splits/{split}_labels.npy"))
                 assert figures["accuracy"] == pytest.approx((probabilities.argmax(1) == labels).mean(), abs=1e-6)
-                assert figures["accuracy_low"] < figures["accuracy"] < figures["accuracy_high"]
-                assert figures["images"] == SIZES[split]
+                assert figures["low"] < figures["accuracy"] < figures["high"]
     best = max(metrics(finished, f"evaluate/{member}")["validation"]["accuracy"] for member in MEMBERS)
     assert best > 0.3, "far above the 0.1 of chance"
 
@@ -76,9 +81,10 @@ def test_the_ensemble_is_the_mean_of_its_members(finished: Checkout) -> None:
         voted = ensemble["test_probabilities"]
     members = [np.load(finished.root / f"data/predictions/{member}.npz")["test_probabilities"] for member in MEMBERS]
     np.testing.assert_allclose(voted, np.mean(members, axis=0), rtol=1e-5)
+    labels = np.load(finished.root / "data/splits/test_labels.npy")
     judged = metrics(finished, "ensemble")
     assert judged["members"] == list(MEMBERS)
-    assert judged["test"]["images"] == SIZES["test"]
+    assert judged["test"]["accuracy"] == pytest.approx((voted.argmax(1) == labels).mean(), abs=1e-6)
 
 
 def test_every_picture_can_be_looked_at(finished: Checkout) -> None:
@@ -142,7 +148,6 @@ def test_fewer_members_and_back_again_train_nothing(checkout: Checkout) -> None:
     assert [len(checkout.runs(name)) for name in ("bn", "ln", "ensemble")] == [1, 1, 2]
 
 
-@pytest.mark.slow
 def test_an_experiment_is_tried_in_a_copy_then_applied_then_undone(checkout: Checkout) -> None:
     """Each training happens once, and is one run in the checkout's own store, however often DVC restores it."""
     told = checkout.dvc("exp", "run", "--temp", "--name", "wide", "--set-param", "models.bn.layers=C12 P F")
@@ -154,7 +159,7 @@ def test_an_experiment_is_tried_in_a_copy_then_applied_then_undone(checkout: Che
 
     first, second = checkout.runs("bn")
     assert second.data.params["model.layers"] == "C12 P F"
-    assert second.data.tags["dvc.exp_name"] == "wide"
+    assert (second.info.run_name, second.data.tags["dvc.exp_name"]) == ("bn wide", "wide")
     assert "dvc.exp_name" not in first.data.tags
     assert second.info.status == "FINISHED"
     artifacts = Path(second.info.artifact_uri.removeprefix("file://").replace("%20", " "))
@@ -170,13 +175,6 @@ def test_an_experiment_is_tried_in_a_copy_then_applied_then_undone(checkout: Che
     assert "C8 C8+ P F" in (checkout.root / "models/bn/model.json").read_text()
     assert checkout.git("status", "--short") == ""
     assert [run.info.run_id for run in checkout.runs("bn")] == [first.info.run_id, second.info.run_id]
-
-
-def test_the_same_training_gives_the_same_bytes_and_no_second_run(checkout: Checkout) -> None:
-    told = checkout.dvc("repro", "--force", "--single-item", "split", "normalise", "train@ln", "evaluate@ln", "curves")
-    assert told.count("Running stage") == 5
-    assert checkout.git("status", "--short") == ""
-    assert len(checkout.runs("ln")) == 1
 
 
 @pytest.mark.parametrize(
@@ -204,7 +202,12 @@ def test_ctrl_c_leaves_a_message_and_nothing_broken(checkout: Checkout) -> None:
     shutil.rmtree(checkout.root / "models/bn")  # as DVC does before it runs a stage
     command = ["python", "stages/train.py", "bn"]
     with subprocess.Popen(
-        command, cwd=checkout.root, env=checkout.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=checkout.root,
+        env=checkout.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stdout
         assert any("epoch" in line for line in process.stdout)
@@ -234,16 +237,20 @@ def test_ctrl_c_while_libraries_load_leaves_a_message(stage: str, checkout: Chec
     folder = checkout.root / "hook"
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(textwrap.dedent(hook))
-    done = checkout.run("python", f"stages/{stage}.py", "bn", PYTHONPATH=f"{folder}:{checkout.root / 'src'}")
+    done = checkout.run("python", f"stages/{stage}.py", "bn", PYTHONPATH=f"{folder}{os.pathsep}{checkout.root / 'src'}")
     assert done.returncode == 130
     assert "interrupted" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_the_pipeline_runs_without_git(checkout: Checkout) -> None:
+def test_without_git_the_same_training_gives_the_same_bytes_too(checkout: Checkout) -> None:
+    before = (checkout.root / "dvc.lock").read_bytes()
     shutil.rmtree(checkout.root / ".git")
-    checkout.change({"gallery.test": [1, 2]})
     assert checkout.run("tools/match_git.sh").returncode == 0
-    assert checkout.repro() == {"gallery@bn", "gallery@ln"}
+
+    told = checkout.dvc("repro", "--force", "--single-item", "normalise", "train@ln", "evaluate@ln")
+
+    assert told.count("Running stage") == 3
+    assert (checkout.root / "dvc.lock").read_bytes() == before
     assert "Data and pipelines are up to date." in checkout.dvc("repro")
-    assert len(checkout.runs("bn")) == 1
+    assert len(checkout.runs("ln")) == 1, "the same result is the same run"

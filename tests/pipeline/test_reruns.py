@@ -4,15 +4,20 @@ A change of a parameter or of a file runs the stages that read it (`dvc status`)
 what those write, if it differs. `check` runs after every change; what it writes is always the same.
 """
 
+from __future__ import annotations
+
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import networkx
+import networkx  # type: ignore[import-untyped]
 import pytest
 import yaml
-from dvc.repo import Repo
+from dvc.repo import Repo  # type: ignore[import-untyped]
+
+if TYPE_CHECKING:  # pytest puts no folder of tests on the path of modules
+    from tests.pipeline.conftest import Checkout
 
 ALL = {"download", "split", "normalise", "train@bn", "train@ln", "evaluate@bn", "evaluate@ln", "gallery@bn",
        "gallery@ln", "ensemble", "curves"}  # fmt: skip
@@ -71,11 +76,14 @@ FILES: list[tuple[str, set[str], set[str]]] = [
 ]
 
 
-pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value will soon raise:DeprecationWarning")  # within DVC
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:_NoneStep.value will soon raise:DeprecationWarning"),  # within DVC
+]
 
 
 @pytest.fixture(scope="module")
-def probe(finished: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def probe(finished: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the finished checkout, for changes that are undone again."""
     root = tmp_path_factory.mktemp("reruns") / "checkout"
     shutil.copytree(finished.root, root, symlinks=True)
@@ -94,21 +102,19 @@ def root(probe: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def reruns(root: Path) -> tuple[set[str], set[str]]:
     """The stages that would run, and those that neither run nor follow from one that does."""
-    with Repo(str(root)) as repo:
-        first = set(repo.status()) - {"check"}
+    with Repo(str(root)) as repo, repo.lock:
         graph = repo.index.graph  # an edge leads from a stage to one whose outputs it reads
-        following = {
-            later.addressing for stage in graph if stage.addressing in first for later in networkx.ancestors(graph, stage)
-        }
-        every = {stage.addressing for stage in graph} - {"check"}
-    return first, every - first - following
+        first = {stage for stage in graph if stage.addressing != "check" and stage.status()}
+        following = {later for stage in first for later in networkx.ancestors(graph, stage)}
+        never = {stage.addressing for stage in set(graph) - first - following}
+    return {stage.addressing for stage in first}, never - {"check"}
 
 
 def test_nothing_runs_where_nothing_changed(root: Path) -> None:
     assert reruns(root) == (set(), ALL)
 
 
-@pytest.mark.parametrize(("key", "value", "first", "never"), PARAMETERS, ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(("key", "value", "first", "never"), PARAMETERS, ids=[key for key, *_ in PARAMETERS])
 def test_a_parameter_runs_the_stages_that_read_it(
     key: str, value: Any, first: set[str], never: set[str], root: Path
 ) -> None:
@@ -143,7 +149,7 @@ def test_the_table_holds_every_parameter(root: Path) -> None:
     assert {key for key, *_ in PARAMETERS if not key.startswith("models.unused")} == keys(params)
 
 
-@pytest.mark.parametrize(("name", "first", "never"), FILES, ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(("name", "first", "never"), FILES, ids=[name for name, *_ in FILES])
 def test_a_file_runs_the_stages_whose_results_come_from_it(
     name: str, first: set[str], never: set[str], root: Path
 ) -> None:

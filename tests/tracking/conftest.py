@@ -62,7 +62,7 @@ def params() -> Params:
             "normalisation": {"kind": "unit"},
             "members": ["bn"],
             "models": {"bn": {"layers": "C4 G", "norm": "batch"}, "gn": {"layers": "C4 G", "norm": "group"}},
-            "train": {"epochs": 3, "batch_size": 8, "device": "cpu", "precision": "fp32"},
+            "train": {"epochs": 3, "batch_size": 8, "device": "cpu", "precision": "fp32", "ema": 0},
             "optimizer": {"name": "adam", "lr": 0.1, "weight_decay": 0.0, "momentum": 0.9, "nesterov": True},
             "schedule": {"name": "constant", "warmup": 0.3},
             "augment": {"flip": False, "crop": 0},

@@ -22,10 +22,10 @@ TrainMember = Callable[[str], Path]
 TrackTraining = Callable[[Path], None]
 
 FIGURES = {
-    "validation": {"accuracy": 0.7, "loss": 1.1, "per_class": {"bag": {"f1": 0.6}}},
-    "test": {"accuracy": 0.8, "loss": 1.0, "per_class": {"T-shirt/top": {"f1": 0.5, "recall": 0.4}}},
-    "most_confused": [["bag", "class", 3]],
+    "validation": {"accuracy": 0.7, "low": 0.6, "high": 0.8, "loss": 1.1},
+    "test": {"accuracy": 0.8, "low": 0.7, "high": 0.9, "loss": 1.0},
 }
+PER_CLASS = {"T-shirt/top": {"f1": 0.5, "recall": 0.4}}
 
 
 def runs(experiment: str = "digits", view: int = ViewType.ACTIVE_ONLY) -> list[Run]:
@@ -66,7 +66,7 @@ def test_a_training_is_one_run_with_all_that_was_known_of_it(
     track_training(model_dir)
 
     (run,) = runs()
-    assert (run.info.run_name, run.info.status) == ("bn", "FINISHED")
+    assert (run.info.run_name, run.info.status) == ("bn lofty-hen", "FINISHED")
     assert run.data.params == {
         "dataset.name": "digits",
         "split.kind": "fraction",
@@ -117,8 +117,8 @@ def test_later_stages_add_to_the_run_of_the_training(
 ) -> None:
     track_training(train_member("bn"))
 
-    tracking.log_evaluation(params, "bn", {**FIGURES, "test": {"accuracy": 0.1}}, write_files("confusion.png"))
-    tracking.log_evaluation(params, "bn", FIGURES, write_files("confusion.png"))
+    tracking.log_evaluation(params, "bn", {**FIGURES, "test": {"accuracy": 0.1}}, {}, write_files("confusion.png"))
+    tracking.log_evaluation(params, "bn", FIGURES, PER_CLASS, write_files("confusion.png"))
     tracking.log_files(params, "bn", write_files("test.png", "validation.png"), "gallery")
 
     (run,) = runs()
@@ -128,7 +128,7 @@ def test_later_stages_add_to_the_run_of_the_training(
         "evaluate/validation/loss": 1.1,
         "evaluate/test/accuracy": 0.8,
         "evaluate/test/loss": 1.0,
-        "evaluate/test/per_class/T-shirt_top/f1": 0.5,
+        "evaluate/test/f1/T-shirt_top": 0.5,
     }
     assert run.data.metrics["validation/accuracy"] == 0.6  # the last epoch's, untouched
     assert artifacts(run, "evaluation") == {"confusion.png"}
@@ -160,7 +160,7 @@ def test_a_training_without_a_run_gets_one(
     if not with_history:
         shutil.rmtree(paths.HISTORY)
 
-    tracking.log_evaluation(params, "bn", FIGURES, [])
+    tracking.log_evaluation(params, "bn", FIGURES, PER_CLASS, [])
 
     (run,) = runs()
     assert run.info.status == "FINISHED"
@@ -178,7 +178,7 @@ def test_the_ensemble_is_a_run_that_links_its_members(
     params = params.model_copy(update={"members": ["bn", "gn"]})
     members = {name: train_member(name) for name in params.members}
     track_training(members["bn"])  # gn's run is missing
-    figures = {"members": ["bn", "gn"], "test": {"accuracy": 0.9}, "best_member": {"name": "gn", "test_accuracy": 0.8}}
+    figures = {"members": ["bn", "gn"], "test": {"accuracy": 0.9}, "best_member": "gn", "gain_test_points": 1.5}
 
     for _ in range(2):
         tracking.log_ensemble(params, figures, write_files("ensemble.json"))
@@ -188,7 +188,7 @@ def test_the_ensemble_is_a_run_that_links_its_members(
     ensemble = by_name["ensemble"]
     assert ensemble.info.status == "FINISHED"
     assert ensemble.data.params["members"] == "bn, gn"
-    assert ensemble.data.metrics == {"evaluate/test/accuracy": 0.9, "evaluate/best_member/test_accuracy": 0.8}
+    assert ensemble.data.metrics == {"evaluate/test/accuracy": 0.9, "evaluate/gain_test_points": 1.5}
     assert artifacts(ensemble, "evaluation") == {"ensemble.json"}
     for name in members:
         run_id = by_name[name].info.run_id
@@ -354,7 +354,7 @@ def test_a_server_gets_the_runs_and_its_end_does_not_harm_a_training(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     track_training(train_member("bn"))
-    tracking.log_evaluation(params, "bn", FIGURES, write_files("confusion.png"))
+    tracking.log_evaluation(params, "bn", FIGURES, PER_CLASS, write_files("confusion.png"))
     (run,) = runs()
     assert run.data.metrics["evaluate/test/accuracy"] == 0.8
     assert "MLmodel" in artifacts(run, "model")

@@ -119,5 +119,5 @@ def test_a_split_is_read_from_disk_as_it_was_written(tmp_path: Path, recwarn: py
     assert split.labels.tolist() == [0, 1, 2, 3, 4]
     assert len(split) == 5
     assert not recwarn.list
-    with pytest.raises(UserError, match="test_images.npy is missing; to make it: dvc repro"):
+    with pytest.raises(UserError, match=r"test_images\.npy is missing; to make it: dvc repro"):
         load_images(tmp_path, "test", torch.device("cpu"))

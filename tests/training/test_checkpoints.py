@@ -31,7 +31,8 @@ def card_of(classifier: Classifier, line: str, norm: NormKind) -> Card:
 
 
 @pytest.mark.parametrize(
-    ("line", "norm"), [("C4 C4+ c3 P G", "batch"), ("C4 C4+ F L8", "group"), ("C4 G D.5", "layer"), ("F L8 L8+", "none")]
+    ("line", "norm"),
+    [("C4 C4+ c3 P G", "batch"), ("C4 C4+ F L8", "group"), ("C4 G D.5", "layer"), ("F L8 L8+", "none")],
 )
 def test_a_loaded_classifier_gives_the_same_logits(
     line: str,
@@ -94,7 +95,9 @@ def test_the_history_is_a_row_per_epoch_without_the_clock(
     assert header == "epoch,lr,train_loss,train_accuracy,validation_loss,validation_accuracy"
     assert [row.split(",")[0] for row in rows] == ["1", "2", "3"]
     for row, epoch in zip(rows, outcome.history, strict=True):
-        assert [float(value) for value in row.split(",")] == pytest.approx(list(deterministic(epoch).values()), rel=1e-6)
+        assert [float(value) for value in row.split(",")] == pytest.approx(
+            list(deterministic(epoch).values()), rel=1e-6
+        )
     metrics = json.loads((tmp_path / "metrics" / "bn.json").read_text())
     assert metrics == {"parameters": 7, "epochs": 3, "best_epoch": outcome.best.epoch}
 

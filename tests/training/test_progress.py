@@ -2,8 +2,8 @@
 
 import pytest
 
-from thumbnet.training.engine import Epoch
 from thumbnet.progress import TrainingProgress
+from thumbnet.training.engine import Epoch
 
 
 def test_a_line_per_epoch_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:

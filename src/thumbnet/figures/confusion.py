@@ -83,7 +83,7 @@ def draw_confusion(
         _label(axes, names, type_size, cell)
         _number(axes, counts, colours, cell)
         _draw_scales(figure, axes, scale_right, scale_wrong)
-        _draw_header(figure, title, judged, confidence)
+        _draw_header(figure, title, judged, len(labels), confidence)
     return figure
 
 
@@ -126,10 +126,10 @@ def _draw_scales(figure: Figure, axes: Axes, right: Normalize, wrong: Normalize)
         bar.ax.set_title(name, size=11, loc="left", pad=12)
 
 
-def _draw_header(figure: Figure, title: str, judged: Mapping[str, Any], confidence: float) -> None:
+def _draw_header(figure: Figure, title: str, judged: Mapping[str, Any], images: int, confidence: float) -> None:
     """What was judged, how many images are right, and how sure that number is."""
-    accuracy = f"{style.percent(judged['accuracy'], 2)} of {judged['images']:,} images are right"
-    low, high = style.percent(judged["accuracy_low"], 2), style.percent(judged["accuracy_high"], 2)
+    accuracy = f"{style.percent(judged['accuracy'], 2)} of {images:,} images are right"
+    low, high = style.percent(judged["low"], 2), style.percent(judged["high"], 2)
     interval = f"{100 * confidence:g} % interval: {low} to {high}"
     style.write_title(figure, title)
     style.write(figure, style.MARGIN, 64, accuracy, 13.0, colour=style.FAINT)

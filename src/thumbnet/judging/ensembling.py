@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thumbnet.errors import UserError
-from thumbnet.judging.metrics import DECIMALS, judge_overall
+from thumbnet.judging.metrics import judge_overall
 from thumbnet.judging.predictions import Predictions
 
 MemberPredictions = Mapping[str, Mapping[str, Predictions]]  # member -> split -> predictions
@@ -78,9 +78,8 @@ def compare(members: MemberPredictions, ensemble: Mapping[str, Predictions], con
         confidence: level of the intervals, e.g. 0.95.
 
     Returns:
-        `members` (their names), `validation` and `test` (what `judge_overall` returns, of the ensemble),
-        `best_member` (`name`, `validation_accuracy`, `test_accuracy`), `gain_validation_points` and
-        `gain_test_points` (ensemble minus best member, in percentage points).
+        `members` (their names), `validation` and `test` (what `judge_overall` returns, of the ensemble), `best_member`
+        (its name), `gain_validation_points` and `gain_test_points` (ensemble minus best member, in percentage points).
 
     Raises:
         UserError: a split has no images.
@@ -88,16 +87,11 @@ def compare(members: MemberPredictions, ensemble: Mapping[str, Predictions], con
     judged = {split: judge_overall(ensemble[split].probabilities, ensemble[split].labels, confidence)
               for split in ("validation", "test")}  # fmt: skip
     best = best_member({name: _accuracy(splits["validation"]) for name, splits in members.items()})
-    accuracies = {split: _accuracy(members[best][split]) for split in judged}
-    gains = {split: 100 * (_accuracy(ensemble[split]) - accuracies[split]) for split in judged}
+    gains = {split: 100 * (_accuracy(ensemble[split]) - _accuracy(members[best][split])) for split in judged}
     return {
         "members": list(members),
         **judged,
-        "best_member": {
-            "name": best,
-            "validation_accuracy": round(accuracies["validation"], DECIMALS),
-            "test_accuracy": round(accuracies["test"], DECIMALS),
-        },
+        "best_member": best,
         "gain_validation_points": round(gains["validation"], 4),
         "gain_test_points": round(gains["test"], 4),
     }

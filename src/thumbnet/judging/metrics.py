@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from thumbnet.errors import UserError
-from thumbnet.files import write_json, write_table
+from thumbnet.files import write_table
 
 DECIMALS = 6  # of everything that goes to JSON: files stay stable where the last bits of a sum do not
 
@@ -59,7 +59,7 @@ def cross_entropy(probabilities: NDArray[np.float32], labels: NDArray[np.int64])
 
 
 def judge_overall(probabilities: NDArray[np.float32], labels: NDArray[np.int64], confidence: float) -> dict[str, Any]:
-    """Accuracy with its Wilson interval, loss, and the number of images that they stand on.
+    """Accuracy with its Wilson interval, and loss.
 
     Args:
         probabilities: (n, classes).
@@ -67,7 +67,7 @@ def judge_overall(probabilities: NDArray[np.float32], labels: NDArray[np.int64],
         confidence: level of the interval, e.g. 0.95.
 
     Returns:
-        `accuracy`, `accuracy_low`, `accuracy_high` (fractions), `loss` (nats per image), `images`.
+        `accuracy`, `low`, `high` (fractions), `loss` (nats per image).
 
     Raises:
         UserError: there are no images.
@@ -79,10 +79,9 @@ def judge_overall(probabilities: NDArray[np.float32], labels: NDArray[np.int64],
     low, high = wilson_interval(right, images, confidence)
     return {
         "accuracy": round(right / images, DECIMALS),
-        "accuracy_low": round(low, DECIMALS),
-        "accuracy_high": round(high, DECIMALS),
+        "low": round(low, DECIMALS),
+        "high": round(high, DECIMALS),
         "loss": round(cross_entropy(probabilities, labels), DECIMALS),
-        "images": images,
     }
 
 
@@ -110,27 +109,6 @@ def judge_classes(
     }
 
 
-def judge(
-    probabilities: NDArray[np.float32], labels: NDArray[np.int64], classes: Sequence[str], confidence: float
-) -> dict[str, Any]:
-    """All figures of one network on one split, ready for JSON and `dvc metrics show`.
-
-    Args:
-        probabilities: (n, classes).
-        labels: (n,).
-        classes: the classes' names, in the order of their labels.
-        confidence: level of the interval, e.g. 0.95.
-
-    Returns:
-        What `judge_overall` returns, and `per_class`: what `judge_classes` returns.
-
-    Raises:
-        UserError: there are no images.
-    """
-    overall = judge_overall(probabilities, labels, confidence)
-    return {**overall, "per_class": judge_classes(probabilities.argmax(axis=1), labels, classes)}
-
-
 def most_confused(
     labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: Sequence[str], n: int
 ) -> list[tuple[str, str, int]]:
@@ -148,27 +126,12 @@ def most_confused(
     return [(classes[i], classes[j], count) for count, i, j in pairs[:n]]
 
 
-def write_overall(path: Path, judged: Mapping[str, Mapping[str, Any]]) -> None:
-    """Writes accuracy, interval, loss and images of each split as JSON; figures per class would bury them there.
-
-    Args:
-        path: of the file.
-        judged: by name of split, what `judge` returns.
-    """
-    write_json(path, {split: {key: value for key, value in figures.items() if key != "per_class"}
-                      for split, figures in judged.items()})  # fmt: skip
-
-
 def write_per_class(path: Path, judged: Mapping[str, Mapping[str, Any]]) -> None:
-    """Writes one row per split and class as CSV: `split`, `class`, `precision`, `recall`, `f1`, `images`.
+    """Writes one row per class as CSV: `class`, `precision`, `recall`, `f1`, `images`.
 
     Args:
         path: of the file.
-        judged: by name of split, what `judge` returns.
+        judged: what `judge_classes` returns.
     """
-    rows = [
-        (split, name, *figures.values())
-        for split, classes in judged.items()
-        for name, figures in classes["per_class"].items()
-    ]
-    write_table(path, ("split", "class", "precision", "recall", "f1", "images"), rows)
+    rows = [(name, *figures.values()) for name, figures in judged.items()]
+    write_table(path, ("class", "precision", "recall", "f1", "images"), rows)

@@ -7,6 +7,7 @@ What a token becomes as a PyTorch module is the concern of `thumbnet.nets.builde
 import difflib
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal
 
 from thumbnet.errors import UserError
@@ -24,6 +25,9 @@ KINDS: dict[str, tuple[str, str, bool]] = {
     "L": ("dense layer", "units", True),
     "D": ("dropout", "probability", False),
 }  # fmt: skip
+
+#: Of filters, units and windows; what is larger is a slip of the keyboard.
+LARGEST = 1_000_000
 
 _TOKEN = re.compile(r"(?P<kind>[A-Za-z])(?P<number>\d*\.?\d*)(?P<residual>\+?)")
 
@@ -64,8 +68,8 @@ class Token:
     residual: bool = False
 
     def __str__(self) -> str:
-        number = "" if self.number is None or (self.kind == "P" and self.number == 2) else f"{self.number:g}"
-        return f"{self.kind}{number.removeprefix('0') if self.kind == 'D' else number}{'+' if self.residual else ''}"
+        number = "" if self.number is None or (self.kind == "P" and self.number == 2) else _in_digits(self.number)
+        return f"{self.kind}{number}{'+' if self.residual else ''}"
 
     @property
     def count(self) -> int:
@@ -88,8 +92,7 @@ def parse(line: str) -> tuple[Token, ...]:
     """Reads a line of the network language.
 
     Args:
-        line: tokens parted by white space, e.g. `"C16 C16+ c16 P C32 G"`; may be empty (softmax regression on maps of
-            one value needs no layer at all).
+        line: tokens parted by white space, e.g. `"C16 C16+ c16 P C32 G"`.
 
     Raises:
         UserError: a token is not of the language; the message names it and what is allowed.
@@ -158,7 +161,7 @@ def is_normalised(token: Token) -> bool:
 
 
 def _parse_token(text: str, position: int, line: str) -> Token:
-    where = f"token {position} ({text!r})"
+    where = f'token {position} ("{text}")'
     match = _TOKEN.fullmatch(text)
     if match is None or match["kind"] not in KINDS:
         close = difflib.get_close_matches(text[:1].swapcase(), list(KINDS), n=1)
@@ -189,9 +192,15 @@ def _read_number(kind: str, number: str, where: str) -> float | None:
         if not 0 <= value < 1:
             raise UserError(f"{where}: a probability of dropout is at least 0 and below 1, such as D.25")
         return value
-    if value != int(value) or value < 1:
-        raise UserError(f"{where}: {takes} must be a whole number of at least 1")
+    if not 1 <= value <= LARGEST or value != int(value):
+        raise UserError(f"{where}: {takes} must be a whole number from 1 to {LARGEST:,}")
     return value
+
+
+def _in_digits(number: float) -> str:
+    """Every digit and no exponent: `16`, `.25`, `.00001`."""
+    digits = format(Decimal(repr(number)), "f")
+    return digits.rstrip("0").rstrip(".").removeprefix("0") or "0" if "." in digits else digits
 
 
 def _shape_after(token: Token, before: Shape, position: int) -> Shape:
@@ -207,7 +216,9 @@ def _shape_after(token: Token, before: Shape, position: int) -> Shape:
                 )
             return Shape(token.count)
     if before.height is None or before.width is None:
-        raise _error(token, position, f"{KINDS[token.kind][0]} needs a map, and gets a flat vector of {before}")
+        raise _error(
+            token, position, f"{token.kind} ({KINDS[token.kind][0]}) needs a map, and gets a flat vector of {before}"
+        )
     match token.kind:
         case "P":
             height, width = before.height // token.count, before.width // token.count
