@@ -1,10 +1,11 @@
 """params.yaml checked as a whole, before any stage that costs time, and results of former members cleared away."""
 
+from thumbnet.stage import run_stage  # isort: skip
+
 from thumbnet import paths
 from thumbnet.checking import check_all
 from thumbnet.files import keep_only
 from thumbnet.params import Params
-from thumbnet.stage import run_stage
 
 
 def main(params: Params) -> None:

@@ -1,10 +1,11 @@
 """The learning curves of all members: one table for `dvc plots`, one picture, and each member's own for its run."""
 
+from thumbnet.stage import run_stage  # isort: skip
+
 from thumbnet import paths
 from thumbnet.figures.curves import collect_histories, draw_curves, write_curves_table
 from thumbnet.figures.style import save_figure
 from thumbnet.params import Params
-from thumbnet.stage import run_stage
 
 
 def main(params: Params) -> None:

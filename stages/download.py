@@ -1,9 +1,10 @@
 """The data set that `dataset` names: found, verified, decoded and written as arrays."""
 
+from thumbnet.stage import run_stage  # isort: skip
+
 from thumbnet import paths
 from thumbnet.data.download import download
 from thumbnet.params import Params
-from thumbnet.stage import run_stage
 
 
 def main(params: Params) -> None:

@@ -1,5 +1,7 @@
 """All members as one network: their soft vote, its metrics beside the best member's, its confusion matrix."""
 
+from thumbnet.stage import run_stage  # isort: skip
+
 from thumbnet import paths
 from thumbnet.data.arrays import load_info
 from thumbnet.figures.confusion import draw_confusion, write_confusion_table
@@ -8,7 +10,6 @@ from thumbnet.files import write_json
 from thumbnet.judging.ensembling import compare, vote
 from thumbnet.judging.predictions import load_predictions, save_predictions
 from thumbnet.params import Params
-from thumbnet.stage import run_stage
 
 
 def main(params: Params) -> None:

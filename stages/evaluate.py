@@ -1,5 +1,7 @@
 """One trained network on train, validation and test: its probabilities, its figures, its confusion matrix."""
 
+from thumbnet.stage import run_stage  # isort: skip
+
 from thumbnet import paths
 from thumbnet.data.arrays import load_info
 from thumbnet.figures.confusion import draw_confusion, write_confusion_table
@@ -8,7 +10,6 @@ from thumbnet.files import write_json
 from thumbnet.judging.metrics import judge_classes, judge_overall, write_per_class
 from thumbnet.judging.predictions import Predictions, save_predictions
 from thumbnet.params import Params
-from thumbnet.stage import run_stage
 from thumbnet.training.batches import load_images
 from thumbnet.training.checkpoints import load_classifier
 from thumbnet.training.devices import choose_device

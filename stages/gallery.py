@@ -1,12 +1,13 @@
 """The mistakes of one network: `data/mistakes/<member>.csv` and a gallery of the surest ones per split."""
 
+from thumbnet.stage import run_stage  # isort: skip
+
 from thumbnet import paths
 from thumbnet.data.arrays import load_info, load_split
 from thumbnet.figures.galleries import draw_gallery, find_mistakes, write_mistakes_table
 from thumbnet.figures.style import save_figure
 from thumbnet.judging.predictions import load_predictions
 from thumbnet.params import Params
-from thumbnet.stage import run_stage
 
 
 def main(params: Params, member: str) -> None:

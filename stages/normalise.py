@@ -1,10 +1,11 @@
 """Mean and standard deviation of the training split, for the kind that `normalisation` names."""
 
+from thumbnet.stage import run_stage  # isort: skip
+
 from thumbnet import paths
 from thumbnet.data import normalisation
 from thumbnet.data.arrays import load_split
 from thumbnet.params import Params
-from thumbnet.stage import run_stage
 
 
 def main(params: Params) -> None:

@@ -1,9 +1,10 @@
 """The images divided into train, validation and test, as `split` says."""
 
+from thumbnet.stage import run_stage  # isort: skip
+
 from thumbnet import paths
 from thumbnet.data.split import split
 from thumbnet.params import Params
-from thumbnet.stage import run_stage
 
 
 def main(params: Params) -> None:

@@ -1,5 +1,7 @@
 """One network trained on the training split; the weights of its best validation epoch are kept."""
 
+from thumbnet.stage import run_stage  # isort: skip
+
 from dataclasses import asdict
 
 from thumbnet import paths
@@ -8,7 +10,6 @@ from thumbnet.data.arrays import load_info
 from thumbnet.nets.builder import count_parameters
 from thumbnet.params import Params
 from thumbnet.progress import TrainingProgress
-from thumbnet.stage import run_stage
 from thumbnet.tracking import TrainingRun, hash_data
 from thumbnet.training.batches import batches_per_epoch, load_images
 from thumbnet.training.checkpoints import Card, make_classifier, save_classifier

@@ -5,7 +5,7 @@ from pathlib import Path
 from thumbnet import paths
 from thumbnet.data.catalogue import input_shape
 from thumbnet.errors import UserError
-from thumbnet.nets.notation import Shape, check_network
+from thumbnet.nets.notation import Shape, check_network, parse
 from thumbnet.params import Params
 
 
@@ -47,4 +47,10 @@ def check_networks(params: Params) -> None:
     """
     height, width, channels = input_shape(params.dataset)
     for member in params.members:
-        check_network(member, params.models[member], Shape(channels, height, width))
+        model = params.models[member]
+        check_network(member, model, Shape(channels, height, width))
+        # Over one flat vector there is nothing to take a mean of; a map still has its places.
+        if params.train.batch_size == 1 and model.norm == "batch" and any(t.kind == "L" for t in parse(model.layers)):
+            raise UserError(
+                f"train.batch_size = 1: batch normalisation after a dense layer (models.{member}) needs at least 2"
+            )

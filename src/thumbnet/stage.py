@@ -1,15 +1,20 @@
 """The frame of every stage script: parameters in, one function called, mistakes told in plain words.
 
 What a stage does stands in its script in `stages/` and in the library; exit statuses and messages stand here, once.
+Scripts import this module before all others: loading those takes seconds, and Ctrl-C is told plainly then, too.
 """
 
+import os
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 
 from thumbnet.errors import UserError
-from thumbnet.params import load_params
+
+INTERRUPTED = 130
+_MESSAGE = "\ninterrupted: nothing half-written is left; `dvc repro` goes on from here"
 
 
 def run_stage(body: Callable[..., None]) -> None:
@@ -19,16 +24,30 @@ def run_stage(body: Callable[..., None]) -> None:
         body: called with the checked parameters, and with the member's name when the script was given one:
             `python stages/train.py bn`.
     """
-    signal.signal(signal.SIGTERM, _interrupt)  # `dvc queue kill`, a shutdown: ended as by Ctrl-C, with all tidied up
+    # From here on there may be something to tidy up. `dvc queue kill` and a shutdown send SIGTERM: as Ctrl-C.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    from thumbnet.params import load_params
+
     try:
         body(load_params(), *sys.argv[1:])
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
-        print("\ninterrupted: nothing half-written is left; `dvc repro` goes on from here", file=sys.stderr)
-        sys.exit(130)
+        print(_MESSAGE, file=sys.stderr)
+        sys.exit(INTERRUPTED)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _end_at_once(number: int, frame: FrameType | None) -> None:
+    print(_MESSAGE, file=sys.stderr, flush=True)
+    os._exit(INTERRUPTED)
+
+
+if Path(sys.argv[0]).resolve().parent.name == "stages":  # not where a test or a notebook imports this
+    for _number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(_number, _end_at_once)
