@@ -110,11 +110,11 @@ def site() -> Iterator[Site]:
         def do_GET(self) -> None:
             _, manner, name = self.path.split("/")
             asked, condition = self.headers.get("Range"), self.headers.get("If-Range")
-            site.requests.append((self.path, asked, condition))
-            if manner == "missing" or name not in site.files:
+            served.requests.append((self.path, asked, condition))
+            if manner == "missing" or name not in served.files:
                 self.send_error(404)
                 return
-            whole = b"<html>please log in</html>" if manner == "page" else site.files[name]
+            whole = b"<html>please log in</html>" if manner == "page" else served.files[name]
             whole = whole[::-1] if manner == "newer" else whole
             tag = f'"{hashlib.md5(whole).hexdigest()}"'
             start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and manner != "plain" else 0
@@ -143,10 +143,10 @@ def site() -> Iterator[Site]:
                 case "stall":
                     self.wfile.write(body[: len(body) // 2])
                     self.wfile.flush()
-                    site.closing.wait(5)
+                    served.closing.wait(5)
                 case "crawl":
                     for number in range(len(body)):
-                        if site.closing.wait(0.02):
+                        if served.closing.wait(0.02):
                             return
                         self.wfile.write(body[number : number + 1])
                         self.wfile.flush()
@@ -155,11 +155,11 @@ def site() -> Iterator[Site]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    site = Site(f"http://127.0.0.1:{server.server_port}")
+    served = Site(f"http://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
-    yield site
-    site.closing.set()
+    yield served
+    served.closing.set()
     server.shutdown()
     server.server_close()
     thread.join()

@@ -12,7 +12,7 @@ import pytest
 from thumbnet.data.formats import FormatError, read_cifar_batch, read_idx
 
 
-class Python2Pickler(pickle._Pickler):
+class Python2Pickler(pickle._Pickler):  # type: ignore[misc, name-defined]  # typeshed leaves it out
     """Writes byte strings as Python 2 wrote its strings, which is how CIFAR's batches are written."""
 
     dispatch: ClassVar = dict(pickle._Pickler.dispatch)
@@ -60,7 +60,9 @@ def test_cifar_batch_as_python_2_wrote_it():
     assert b"numpy.core.multiarray" in content
     assert b"C" + bytes([len(b"labels")]) not in content, "a bytes opcode that Python 2 did not have"
     images, labels = read_cifar_batch(content)
-    assert (images.dtype, images.shape, labels.dtype) == (np.uint8, (4, 32, 32, 3), np.int64)
+    assert images.dtype == np.uint8
+    assert images.shape == (4, 32, 32, 3)
+    assert labels.dtype == np.int64
     np.testing.assert_array_equal(labels, [3, 9, 0, 1])
     np.testing.assert_array_equal(images[2, 5, 7], planes[2, [5 * 32 + 7, 1024 + 5 * 32 + 7, 2048 + 5 * 32 + 7]])
 

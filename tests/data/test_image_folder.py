@@ -7,6 +7,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,7 +49,8 @@ def as_archive(folder: Path, ending: str, prefix: str = "") -> Path:
             for file in files:
                 archive.write(file, prefix + file.relative_to(folder).as_posix())
     else:
-        with tarfile.open(path, "w:" + {".tar": "", ".tar.gz": "gz", ".tar.xz": "xz"}[ending]) as tar:
+        mode: Any = "w:" + {".tar": "", ".tar.gz": "gz", ".tar.xz": "xz"}[ending]
+        with tarfile.open(path, mode) as tar:
             for file in files:
                 tar.add(file, prefix + file.relative_to(folder).as_posix())
     return path
@@ -145,7 +147,10 @@ def remove(*names: str) -> Callable[[Path], None]:
 
 
 def add(name: str, content: bytes) -> Callable[[Path], None]:
-    return lambda root: write(root, {name: content}) and None
+    def act(root: Path) -> None:
+        write(root, {name: content})
+
+    return act
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
@@ -232,7 +237,8 @@ MODES = {
 def test_every_mode_becomes_8_bit_rgb(mode, size):
     content, colour = MODES[mode]
     pixels = decode_image(content, size)
-    assert (pixels.shape, pixels.dtype) == ((size, size, 3), np.uint8)
+    assert pixels.shape == (size, size, 3)
+    assert pixels.dtype == np.uint8
     np.testing.assert_array_equal(pixels, np.broadcast_to(colour, pixels.shape))
 
 

@@ -115,7 +115,8 @@ def test_files_hold_the_images_that_were_chosen(raw, tmp_path, images_per_chunk,
     for name, (source, indices) in plan.items():
         images, labels = load_split(tmp_path / "splits", name, mmap=True)
         assert isinstance(images, np.memmap)
-        assert (images.dtype, labels.dtype) == (np.uint8, np.int64)
+        assert images.dtype == np.uint8
+        assert labels.dtype == np.int64
         np.testing.assert_array_equal(images[:, 1, 2, 0], indices + 100 * (source == "test"))
         np.testing.assert_array_equal(labels, (TRAIN if source == "train" else TEST)[indices])
     assert load_info(tmp_path / "splits").counts == {"train": 80, "validation": 20, "test": 30}

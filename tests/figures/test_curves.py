@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -77,7 +78,7 @@ def test_each_member_has_a_colour_two_lines_and_a_ring_in_both_panels() -> None:
         assert len(axes.lines) == 3 * 3
         assert [line.get_color() for line in axes.lines[::3]] == list(SERIES[:3])
         ring = axes.lines[2]
-        assert ring.get_xdata()[0] == 4
+        assert list(np.asarray(ring.get_xdata())) == [4]
     assert figure.axes[1].get_yscale() == "log"
 
 
@@ -89,6 +90,7 @@ def test_everything_stays_inside_the_picture_and_epochs_are_whole(members: int, 
     figure.draw(renderer)
     for part in (*figure.legends, *figure.texts, *figure.axes):
         box = part.get_tightbbox(renderer)
+        assert box is not None
         assert 0 <= box.x0 < box.x1 <= figure.bbox.width
         assert 0 <= box.y0 < box.y1 <= figure.bbox.height
     for axes in figure.axes:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thumbnet.errors import UserError
-from thumbnet.nets.notation import KINDS, Shape, Token, check_network, parse, plan, print_line
+from thumbnet.nets.notation import KINDS, LARGEST, Shape, Token, check_network, parse, plan, print_line
 from thumbnet.params import ModelParams
 
 GREY = Shape(1, 28, 28)
@@ -105,7 +105,7 @@ def test_groups_that_do_not_divide_the_channels_are_refused() -> None:
         check_network("bn", ModelParams(layers=line, norm="batch", groups=3), GREY)  # groups are of group alone
 
 
-WHOLE = st.integers(1, 10_000_000)
+WHOLE = st.integers(1, LARGEST)
 SHARE = st.floats(0, 1, exclude_max=True, allow_subnormal=False)
 TOKENS = st.one_of(
     st.builds(Token, st.sampled_from("CcL"), WHOLE, st.booleans()),

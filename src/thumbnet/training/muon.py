@@ -1,0 +1,108 @@
+"""Muon, an optimizer that orthogonalises the steps of kernels.
+
+PyTorch has one for matrices; this one takes kernels of convolutions too, works on all kernels of a shape at once, and
+computes in fp32 where bf16 would only be emulated: on CPUs without bf16 products that takes a quarter of the time.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+
+#: Of the quintic Newton-Schulz iteration, chosen by Jordan et al. to converge fast, to singular values near 1.
+_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+_ITERATIONS = 5
+
+
+class Muon(Optimizer):
+    """Muon for the kernels of hidden layers, AdamW for the classifier's kernel, biases and normalisation.
+
+    Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/) replaces the momentum of a matrix by the
+    nearest orthogonal one. A convolution's kernel counts as a matrix of one row per filter. Its steps are scaled to the
+    size of AdamW's (Liu et al. 2025, arXiv:2502.16982), so that one learning rate serves both.
+
+    Args:
+        hidden: kernels of two dimensions (dense layers) or four (convolutions), one or more, in either memory format.
+        classifier: kernels.
+        vectors: tensors of fewer than two dimensions.
+        lr: the learning rate of both.
+        weight_decay: decoupled, on kernels alone.
+        momentum: share of the old gradients that a step keeps, for the hidden kernels.
+        nesterov: whether to look ahead along the momentum.
+    """
+
+    def __init__(
+        self,
+        hidden: list[nn.Parameter],
+        classifier: list[nn.Parameter],
+        vectors: list[nn.Parameter],
+        lr: float,
+        weight_decay: float,
+        momentum: float,
+        nesterov: bool,
+    ) -> None:
+        super().__init__(hidden, {"lr": lr, "weight_decay": weight_decay})
+        rest = [{"params": classifier, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+        self._adamw = AdamW(rest, lr=lr, foreach=True)
+        self.param_groups += self._adamw.param_groups  # the very groups: what a schedule sets here holds there
+        self._momentum = momentum
+        self._nesterov = nesterov
+        self._kernels: dict[torch.Size, list[nn.Parameter]] = {}
+        for kernel in hidden:
+            self._kernels.setdefault(_as_matrix(kernel, kernel).shape, []).append(kernel)
+        self._averages = {
+            shape: torch.zeros(len(kernels), *shape, device=kernels[0].device)
+            for shape, kernels in self._kernels.items()
+        }
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """One step of both; every kernel has its gradient."""
+        lr, decay = self.param_groups[0]["lr"], self.param_groups[0]["weight_decay"]
+        for (rows, columns), kernels in self._kernels.items():
+            gradients = torch.stack([_as_matrix(_gradient(kernel), kernel) for kernel in kernels])  # (k, rows, columns)
+            average = self._averages[torch.Size((rows, columns))].lerp_(gradients, 1 - self._momentum)
+            steps = orthogonalise(gradients.lerp(average, self._momentum) if self._nesterov else average)
+            scale = lr * 0.2 * math.sqrt(max(rows, columns))
+            matrices = [_as_matrix(kernel, kernel) for kernel in kernels]  # views: kernels change with them
+            torch._foreach_mul_(matrices, 1 - lr * decay)
+            torch._foreach_add_(matrices, list(steps.unbind()), alpha=-scale)
+        self._adamw.step()
+
+
+def orthogonalise(matrices: Tensor) -> Tensor:
+    """Nearly the nearest matrices with orthonormal rows or columns, whichever are fewer: singular values 0.7 to 1.2.
+
+    Args:
+        matrices: (k, rows, columns), float32.
+
+    Returns:
+        The same shape and type.
+    """
+    a, b, c = _COEFFICIENTS
+    wide = matrices.shape[1] <= matrices.shape[2]
+    x = matrices if wide else matrices.mT
+    if x.is_cuda:
+        x = x.bfloat16()
+    x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
+    for _ in range(_ITERATIONS):
+        gram = x @ x.mT  # (k, short, short)
+        x = a * x + torch.baddbmm(gram, gram, gram, beta=b, alpha=c) @ x
+    result: Tensor = x if wide else x.mT
+    return result.to(matrices.dtype)
+
+
+def _gradient(kernel: nn.Parameter) -> Tensor:
+    assert kernel.grad is not None
+    return kernel.grad
+
+
+def _as_matrix(values: Tensor, kernel: Tensor) -> Tensor:
+    """Values of a kernel's shape as (filters, rest), in the order in which the kernel lies in memory.
+
+    Which order that is does not matter to Muon: permuting the columns of a matrix permutes those of its step.
+    """
+    if values.ndim == 4 and not kernel.is_contiguous():  # channels_last
+        values = values.permute(0, 2, 3, 1)
+    return values.flatten(1)
