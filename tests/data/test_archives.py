@@ -6,6 +6,7 @@ import stat
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ def pack(path: Path, files: dict[str, bytes]) -> Path:
             for name, content in files.items():
                 archive.writestr(name, content)
     else:
-        mode = {".tar": "w", ".gz": "w:gz", ".tgz": "w:gz", ".bz2": "w:bz2", ".xz": "w:xz"}[path.suffix]
+        mode: Any = {".tar": "w", ".gz": "w:gz", ".tgz": "w:gz", ".bz2": "w:bz2", ".xz": "w:xz"}[path.suffix]
         with tarfile.open(path, mode) as tar:
             for name, content in files.items():
                 entry = tarfile.TarInfo(name)

@@ -4,7 +4,7 @@ import io
 import os
 import pickle
 import struct
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -12,10 +12,13 @@ import pytest
 from thumbnet.data.formats import FormatError, read_cifar_batch, read_idx
 
 
-class Python2Pickler(pickle._Pickler):  # type: ignore[misc, name-defined]  # typeshed leaves it out
+PythonPickler: Any = pickle._Pickler  # what it inherits is in no type stub
+
+
+class Python2Pickler(PythonPickler):
     """Writes byte strings as Python 2 wrote its strings, which is how CIFAR's batches are written."""
 
-    dispatch: ClassVar = dict(pickle._Pickler.dispatch)
+    dispatch: ClassVar = dict(PythonPickler.dispatch)
 
     def save_bytes(self, content: bytes) -> None:
         self.write(pickle.BINSTRING + struct.pack("<i", len(content)) + content)

@@ -23,7 +23,8 @@ def test_what_was_saved_is_loaded_in_the_same_order(tmp_path: Path) -> None:
     for split, predictions in saved.items():
         np.testing.assert_array_equal(loaded[split].probabilities, predictions.probabilities)
         np.testing.assert_array_equal(loaded[split].labels, predictions.labels)
-        assert (loaded[split].probabilities.dtype, loaded[split].labels.dtype) == (np.float32, np.int64)
+        assert loaded[split].probabilities.dtype == np.float32
+        assert loaded[split].labels.dtype == np.int64
 
 
 def test_the_file_has_the_layout_that_other_tools_read(tmp_path: Path) -> None:
