@@ -11,7 +11,6 @@ import pytest
 
 from thumbnet.data.formats import FormatError, read_cifar_batch, read_idx
 
-
 PythonPickler: Any = pickle._Pickler  # what it inherits is in no type stub
 
 
