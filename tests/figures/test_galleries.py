@@ -54,10 +54,10 @@ def test_the_table_of_a_perfect_network_is_its_header(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("shape", "expected"),
     [
-        ((28, 28, 1), (196, 196, 3)),  # 7 times
-        ((32, 32, 3), (192, 192, 3)),  # 6 times
-        ((8, 8, 1), (200, 200, 3)),  # 25 times
-        ((400, 200, 3), (200, 100, 3)),  # reduced
+        ((28, 28, 1), (224, 224, 3)),  # 8 times
+        ((32, 32, 3), (224, 224, 3)),  # 7 times
+        ((8, 8, 1), (224, 224, 3)),  # 28 times
+        ((400, 200, 3), (224, 112, 3)),  # reduced
     ],
 )
 def test_images_are_enlarged_to_fit_a_tile(shape: tuple[int, int, int], expected: tuple[int, int, int]) -> None:

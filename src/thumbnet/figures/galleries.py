@@ -19,7 +19,7 @@ from thumbnet.files import write_table
 from thumbnet.judging.predictions import Predictions
 
 # All lengths in pixels, type in points.
-TILE = 200  # the most that an image may be high and wide
+TILE = 224  # the most that an image may be high and wide
 GAP = 32  # between neighbouring images
 LINE = 27  # from one line of a caption to the next
 CAPTION = 10 + 2 * LINE
