@@ -1,4 +1,4 @@
-"""One trained network on train, validation and test: its probabilities, its figures, its confusion matrix."""
+"""One trained network on the splits of `evaluate.splits`: its probabilities, figures and confusion matrix."""
 
 from thumbnet.stage import run_stage  # isort: skip
 

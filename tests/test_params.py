@@ -111,6 +111,12 @@ def test_the_default_parameters_can_be_used(check: Callable[[str], Params]) -> N
         ({"split": {"kind": "fraction", "validation": 5000}}, ["split.validation = 5000", "between 0 and 1"]),
         ({"split": {"kind": "holdout", "validation": 0.1}}, ["split.validation = 0.1", "whole number", "holdout"]),
         ({"train__batch_size": 1, "models__bn__layers": "F L8"}, ["train.batch_size = 1", "batch"]),
+        ({"train__batch_size": 1, "models__bn__layers": "P28 C8 G"}, ["train.batch_size = 1", "C8", "single value"]),
+        ({"split": {"kind": "holdout", "validation": 60_000}}, ["split.validation = 60000", "60,000 training images"]),
+        ({"split": {"kind": "test_halves", "validation": 10_000}}, ["split.validation = 10000", "10,000 test images"]),
+        ({"dataset__path": ""}, ["dataset.path = ''", "the project's own results"]),
+        ({"dataset__path": "."}, ["dataset.path = '.'", "the project's own results"]),
+        ({"dataset__path": "x" * 300}, ["no such file or folder"]),
         # Unknown names, with the nearest known one.
         ({"dataset__name": "fashion-mnist"}, ["dataset.name", "cifar10", "did you mean 'fashion_mnist'?"]),
         ({"dataset__path": "nowhere.zip"}, ["dataset.path = 'nowhere.zip'", "no such file or folder", "data/local"]),
@@ -126,6 +132,7 @@ def test_the_default_parameters_can_be_used(check: Callable[[str], Params]) -> N
         # Members and models.
         ({"members": []}, ["members = []", "at least 1"]),
         ({"members": ["bm"]}, ["members names 'bm'", "not in models", "did you mean 'bn'?", "models has bn"]),
+        ({"members": ["ensemble"], "models": {"ensemble": BN}}, ["members names 'ensemble'", "rename it"]),
         ({"members": ["bn", "bn"]}, ["members names bn more than once"]),
         ({"members": ["../x"]}, ["members.0 = '../x'", "letters, digits, - and _"]),
         ({"models": {"bn": BN, "no dots.": BN}}, ["models.no dots.", "starts with a letter"]),

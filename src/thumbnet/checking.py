@@ -1,11 +1,12 @@
 """Checks of parameters that need more than their types: whether networks fit the images, and paths lead somewhere."""
 
+import os
 from pathlib import Path
 
 from thumbnet import paths
-from thumbnet.data.catalogue import input_shape
+from thumbnet.data.catalogue import CATALOGUE, input_shape
 from thumbnet.errors import UserError
-from thumbnet.nets.notation import Shape, check_network, parse
+from thumbnet.nets.notation import Shape, Step, check_network, is_normalised, parse, plan
 from thumbnet.params import Params
 
 
@@ -16,6 +17,7 @@ def check_all(params: Params) -> None:
         UserError: something does not fit; the message names the parameter.
     """
     check_local_copy(params)
+    check_split(params)
     check_networks(params)
 
 
@@ -26,9 +28,15 @@ def check_local_copy(params: Params) -> None:
         UserError: it is not.
     """
     path = Path(params.dataset.path)
-    if path.exists():
+    here = Path.cwd()
+    if params.dataset.path.strip() == "" or here.is_relative_to(path.resolve()) or path.resolve() == here / "data":
+        raise UserError(
+            f"dataset.path = {params.dataset.path!r} holds the project's own results; allowed are a folder or an "
+            "archive of images, such as data/local"
+        )
+    if os.path.exists(path):  # False, not an error, for a name that is too long
         return
-    if (paths.checkout_root() / path).exists():
+    if os.path.exists(paths.checkout_root() / path):
         remedy = "DVC's temporary copies hold only what git or DVC tracks: give the full path"
     elif params.dataset.path.startswith("~"):
         remedy = "~ is not expanded here: give the full path"
@@ -37,6 +45,22 @@ def check_local_copy(params: Params) -> None:
     else:
         remedy = "allowed are a folder or an archive; for downloads leave it at data/local"
     raise UserError(f"dataset.path = {params.dataset.path!r}: there is no such file or folder; {remedy}")
+
+
+def check_split(params: Params) -> None:
+    """Checks that the validation images fit into a split whose size the catalogue knows.
+
+    Raises:
+        UserError: they do not.
+    """
+    dataset, wanted = CATALOGUE[params.dataset.name], params.split.validation
+    kind = params.split.kind
+    available = {"holdout": dataset.train, "test_halves": dataset.test, "fraction": None}[kind]
+    if available is not None and wanted >= available:
+        part = "training" if kind == "holdout" else "test"
+        raise UserError(
+            f"split.validation = {wanted:g} of {kind}: {dataset.title} has {available:,} {part} images; allowed is less"
+        )
 
 
 def check_networks(params: Params) -> None:
@@ -49,8 +73,19 @@ def check_networks(params: Params) -> None:
     for member in params.members:
         model = params.models[member]
         check_network(member, model, Shape(channels, height, width))
-        # Over one flat vector there is nothing to take a mean of; a map still has its places.
-        if params.train.batch_size == 1 and model.norm == "batch" and any(t.kind == "L" for t in parse(model.layers)):
+        if params.train.batch_size == 1 and model.norm == "batch":
+            check_batches_of_one(member, plan(parse(model.layers), Shape(channels, height, width)))
+
+
+def check_batches_of_one(member: str, steps: list[Step]) -> None:
+    """Batch normalisation takes means over a batch and its places, and there must be more than one value.
+
+    Raises:
+        UserError: a layer has a single value per channel.
+    """
+    for step in steps:
+        if is_normalised(step.token) and step.after.size == step.after.channels:
             raise UserError(
-                f"train.batch_size = 1: batch normalisation after a dense layer (models.{member}) needs at least 2"
+                f"train.batch_size = 1: batch normalisation after {step.token} (models.{member}) needs at least 2, as "
+                f"the layer has a single value per channel"
             )

@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from thumbnet.errors import UserError
-from thumbnet.paths import PARAMS
+from thumbnet.paths import ENSEMBLE, PARAMS
 
 DatasetName = Literal["cifar10", "mnist", "fashion_mnist", "digits", "image_folder"]
 SplitKind = Literal["holdout", "fraction", "test_halves"]
@@ -216,6 +216,8 @@ class Params(Section):
             if member not in self.models:
                 raise ValueError(f"members names {member!r}, which is not in models{_nearest(member, self.models)}; "
                                  f"models has {', '.join(self.models)}")  # fmt: skip
+        if ENSEMBLE in self.members:
+            raise ValueError(f"members names {ENSEMBLE!r}, which is what their ensemble is called; rename it in models")
         twice = sorted({member for member in self.members if self.members.count(member) > 1})
         if twice:
             raise ValueError(f"members names {', '.join(twice)} more than once")

@@ -55,11 +55,12 @@ def print_results(params: Params, console: Console | None = None) -> None:
 def _next_steps() -> list[tuple[str, str]]:
     steps = [
         ("pictures", f"{paths.CURVES}.png, {paths.CONFUSION}/*.png, {paths.GALLERY}/*/*.png"),
-        ("plots", "dvc plots show    metrics: dvc metrics show    pipeline: dvc dag"),
         ("runs", "make mlflow       (mlflow ui --backend-store-uri sqlite:///mlflow.db)"),
+        ("shell", ". .venv/bin/activate       before commands of dvc and mlflow"),
+        ("plots", "dvc plots show    metrics: dvc metrics show    pipeline: dvc dag --md"),
     ]
     if _has_git(Path.cwd()):
-        return [*steps, ("sweeps", "dvc exp run -S optimizer.lr=0.05")]
+        return [*steps, ("sweeps", "dvc exp run -S optimizer.lr=0.03")]
     return [*steps, ("sweeps", _SWEEPS_NEED_GIT)]
 
 

@@ -182,7 +182,7 @@ def test_a_search_in_vain_ends_in_seconds_and_says_everything(project, tiny, use
         "http://192.0.2.1: ",
         f"put into data/local, from anywhere, packed or unpacked:\n      {TRAIN_IMAGES}.gz",
         "dataset.name: digits",
-        "split.validation: 300",
+        "split.validation: 0.1",
     ):
         assert part in message
     assert not (project / "data/raw/mnist").exists()
@@ -194,7 +194,7 @@ def test_the_command_for_digits_suits_the_folder(project, tiny, use, has_git):
     use(tiny.dataset())
     if has_git:
         (project / ".git").mkdir()
-    command = "dvc exp run -S dataset.name=digits -S split.kind=holdout -S split.validation=300"
+    command = "dvc exp run -S dataset.name=digits -S split.kind=fraction -S split.validation=0.1"
     with pytest.raises(UserError) as caught:
         get()
     assert (command in str(caught.value)) == has_git

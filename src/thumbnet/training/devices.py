@@ -8,6 +8,9 @@ import torch
 from thumbnet.errors import UserError
 from thumbnet.params import Device, Precision
 
+#: The order in which `auto` looks for them.
+DEVICES: tuple[Device, ...] = ("cuda", "mps", "cpu")
+
 
 def choose_device(name: Device) -> torch.device:
     """The device to train on.
@@ -20,10 +23,12 @@ def choose_device(name: Device) -> torch.device:
     """
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
-        return torch.device(next(device for device, there in present.items() if there))
+        return choose_device(next(device for device in DEVICES if present[device]))
     if not present[name]:
         there = ", ".join(device for device, is_there in present.items() if is_there)
         raise UserError(f"train.device = {name!r}: this machine has none; it has {there} (auto chooses)")
+    if name == "cuda":
+        torch.backends.cudnn.deterministic = True  # the same training gives the same bytes
     return torch.device(name)
 
 
