@@ -43,7 +43,11 @@ format: ## rewrites the code as ruff likes it
 
 mlflow: ## opens MLflow's pages on this project's runs
 	@tools/make_venv.sh
-	mlflow ui --backend-store-uri sqlite:///mlflow.db
+	@if [ -n "$$MLFLOW_TRACKING_URI" ]; then \
+	    echo "Runs go to MLFLOW_TRACKING_URI=$$MLFLOW_TRACKING_URI; its own pages show them"; \
+	else \
+	    mlflow ui --backend-store-uri sqlite:///mlflow.db; \
+	fi
 
 lock: ## brings requirements.lock in line with pyproject.toml (newest versions: tools/lock.sh --upgrade)
 	@tools/make_venv.sh

@@ -29,6 +29,8 @@ CHANGES = {
     "train.batch_size": 32,
     "train.device": "cpu",
     "train.precision": "fp32",
+    "optimizer.lr": 0.02,
+    "evaluate.splits": ["train", "validation", "test"],
     "augment.flip": False,
     "augment.crop": 1,
 }
