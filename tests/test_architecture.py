@@ -22,6 +22,7 @@ CARRIERS = {
     "thumbnet.params",
     "thumbnet.paths",
     "thumbnet.progress",
+    "thumbnet.terminal",
     "thumbnet.serving",
     "thumbnet.stage",
     "thumbnet.tracking",

@@ -1,5 +1,10 @@
 """What a training shows: one line per epoch where there is no terminal."""
 
+import contextlib
+import os
+import subprocess
+import sys
+
 import pytest
 
 from thumbnet.progress import TrainingProgress
@@ -15,3 +20,24 @@ def test_a_line_per_epoch_and_nothing_else(capsys: pytest.CaptureFixture[str]) -
     first, second = capsys.readouterr().out.splitlines()
     assert first == "bn  epoch  1/12  train 50.00% (loss 1.2346)  validation 62.50% (loss 1.1000)  2,000 images/s"
     assert "epoch  2/12" in second
+
+
+@pytest.mark.parametrize(("term", "moves"), [("xterm-256color", True), ("dumb", False)])
+def test_the_bar_moves_on_a_terminal_that_can_move_its_cursor(term: str, moves: bool) -> None:
+    """On a real pseudo-terminal."""
+    code = (
+        "from thumbnet.progress import TrainingProgress\n"
+        "with TrainingProgress('bn', 1, 3, 10) as progress:\n"
+        "    for _ in range(3): progress.on_batch()\n"
+    )
+    main, terminal = os.openpty()
+    environment = {**os.environ, "TERM": term}
+    process = subprocess.run([sys.executable, "-c", code], stdout=terminal, stderr=terminal, env=environment)
+    os.close(terminal)
+    chunks = []
+    with contextlib.suppress(OSError):  # Linux ends a pseudo-terminal with an error
+        while chunk := os.read(main, 65536):
+            chunks.append(chunk)
+    os.close(main)
+    assert process.returncode == 0
+    assert (b"3/3" in b"".join(chunks)) == moves
