@@ -22,7 +22,6 @@ CARRIERS = {
     "thumbnet.params",
     "thumbnet.paths",
     "thumbnet.progress",
-    "thumbnet.terminal",
     "thumbnet.serving",
     "thumbnet.stage",
     "thumbnet.tracking",

@@ -1,11 +1,11 @@
 """The training on screen: a moving bar on a terminal, one line per epoch everywhere."""
 
+import sys
 from types import TracebackType
 from typing import Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from thumbnet.terminal import can_animate
 from thumbnet.training.engine import Epoch
 
 
@@ -23,10 +23,9 @@ class TrainingProgress:
         self._member = member
         self._epochs = epochs
         self._images = images
-        self._moves = can_animate()
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("batches,"),
-            TimeRemainingColumn(), TextColumn("left"), disable=not self._moves, transient=True,
+            TimeRemainingColumn(), TextColumn("left"), disable=not sys.stdout.isatty(), transient=True,
         )  # fmt: skip
         self._task = self._bar.add_task(member, total=epochs * batches)
 
@@ -51,7 +50,7 @@ class TrainingProgress:
             f"  validation {epoch.validation_accuracy:6.2%} (loss {epoch.validation_loss:.4f})"
             f"  {self._images / epoch.seconds:,.0f} images/s"
         )
-        if self._moves:
+        if sys.stdout.isatty():
             self._bar.console.print(line, highlight=False, soft_wrap=True)
         else:
             print(line, flush=True)

@@ -7,6 +7,7 @@ is the caller's business too.
 import http.client
 import json
 import socket
+import sys
 import threading
 import time
 import urllib.error
@@ -19,8 +20,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-from thumbnet.terminal import can_animate
 
 #: Called with the bytes that are there and, where it is known, the bytes that there will be.
 Report = Callable[[int, int | None], None]
@@ -49,7 +48,9 @@ class Limits:
 def progress_bar(title: str) -> Iterator[Report]:
     """A progress bar on a terminal, and nothing elsewhere."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    bar = Progress(*columns, TransferSpeedColumn(), TimeRemainingColumn(), transient=True, disable=not can_animate())
+    bar = Progress(
+        *columns, TransferSpeedColumn(), TimeRemainingColumn(), transient=True, disable=not sys.stdout.isatty()
+    )
     with bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
