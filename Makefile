@@ -7,7 +7,7 @@ export PYTHONNOUSERSITE := 1
 
 CHECKS := "ruff check ." "ruff format --check ." "mypy" "pytest -n auto --maxprocesses 4"
 
-.PHONY: help repro test lint format mlflow lock clean
+.PHONY: help repro test lint format docs mlflow lock clean
 
 help: ## shows this list
 	@echo "make TARGET [PYTHON=python3.12]"
@@ -40,6 +40,10 @@ format: ## rewrites the code as ruff likes it
 	@tools/make_venv.sh test
 	ruff check --fix .
 	ruff format .
+
+docs: ## writes docs/params.md, the reference of all parameters
+	@tools/make_venv.sh
+	thumbnet params >docs/params.md
 
 mlflow: ## opens MLflow's pages on this project's runs
 	@tools/make_venv.sh

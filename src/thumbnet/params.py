@@ -9,20 +9,46 @@ import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from thumbnet.errors import UserError
 from thumbnet.paths import ENSEMBLE, PARAMS
 
 DatasetName = Literal["cifar10", "mnist", "fashion_mnist", "digits", "image_folder"]
-SplitKind = Literal["holdout", "fraction", "test_halves"]
+SplitKind = Literal["holdout", "fraction", "test_halves", "train_test"]
 NormalisationKind = Literal["none", "unit", "channel", "pixel"]
-NormKind = Literal["batch", "group", "layer", "none"]
-OptimizerName = Literal["sgd", "adam", "muon"]
-ScheduleName = Literal["constant", "one_cycle"]
+NormKind = Literal["batch", "group", "layer", "instance", "none"]
+Order = Literal["norm_act", "act_norm"]
+Activation = Literal["relu", "leaky_relu", "prelu", "elu", "selu", "gelu", "silu", "tanh", "maxout"]
+Initialiser = Literal[
+    "zero",
+    "normal",
+    "uniform",
+    "lecun_normal",
+    "lecun_uniform",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+]
+OptimizerName = Literal["sgd", "rmsprop", "adam", "adamw", "muon"]
+ScheduleName = Literal["constant", "inverse_time", "step", "one_cycle", "cosine", "linear"]
+FlipKind = Literal["none", "random", "alternating"]
+Monitor = Literal["none", "validation_loss", "validation_accuracy"]
+Kept = Literal["validation_loss", "validation_accuracy"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "bf16"]
 SplitName = Literal["train", "validation", "test"]
@@ -46,27 +72,31 @@ Number = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_number_fr
 class Section(BaseModel):
     """A group of parameters: unknown keys and values of another type are errors, and nothing changes after reading."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
 
 
 class DatasetParams(Section):
     """Which images: read by `download`."""
 
     name: DatasetName
-    #: A local copy that is tried before any download; for `image_folder` the folder or archive itself.
+    """`digits` is scikit-learn's small set, which needs no download; `image_folder` is your own."""
     path: str
-    #: `image_folder` only: height and width that every image is resized to, in pixels.
+    """A local copy that is tried before any download; for `image_folder` the folder or archive itself."""
     image_size: int = Field(ge=4, le=1024)
+    """`image_folder` only: height and width that every image is resized to, in pixels."""
 
 
 class SplitParams(Section):
     """How the images are divided: read by `split`."""
 
-    #: `holdout`: the last `validation` images of train; `fraction`: that share of train, stratified by class;
-    #: `test_halves`: the first `validation` images of test, the rest of test being the test set.
     kind: SplitKind
-    #: A number of images (`holdout`, `test_halves`) or a share between 0 and 1 (`fraction`).
+    """`holdout`: the last `validation` images of train; `fraction`: that share of train, stratified by class;
+    `test_halves`: the first `validation` images of test, the rest of test being the test set; `train_test`: all of
+    train trains, and validation *is* the test set, which is then no independent judge (to repeat a published
+    protocol)."""
     validation: Number = Field(gt=0)
+    """A number of images (`holdout`, `test_halves`) or a share between 0 and 1 (`fraction`); not used by
+    `train_test`."""
 
     @model_validator(mode="after")
     def _size_fits_kind(self) -> "SplitParams":
@@ -74,62 +104,131 @@ class SplitParams(Section):
             raise ValueError(
                 f"split.validation = {self.validation:g} is no share between 0 and 1, as kind fraction needs"
             )
-        if self.kind != "fraction" and self.validation != int(self.validation):
+        if self.kind in ("holdout", "test_halves") and self.validation != int(self.validation):
             raise ValueError(
                 f"split.validation = {self.validation:g} is no whole number of images, as kind {self.kind} needs"
             )
         return self
 
 
+class CorruptionParams(Section):
+    """Noise that is put on the training split once, to see what it does: read by `split`."""
+
+    label_noise: Number = Field(ge=0, le=1)
+    """The share of training labels that are replaced by a class drawn uniformly from all classes, the true one
+    included."""
+    pixel_noise: Number = Field(ge=0)
+    """The variance of Gaussian noise of mean 0 added to the training images, on a scale where pixels go from 0 to 1;
+    the result is rounded and clipped, as images are stored in 8 bits."""
+
+
 class NormalisationParams(Section):
     """How pixels are scaled, with statistics of the training split only: read by `normalise`."""
 
-    #: `none`: 0–255 as they are; `unit`: to [0, 1]; `channel`, `pixel`: zero mean and unit variance of each.
     kind: NormalisationKind
+    """`none`: 0–255 as they are; `unit`: to [0, 1]; `channel`, `pixel`: zero mean and unit variance of each."""
 
 
 class ModelParams(Section):
-    """One network, written in a line (see docs/notation.md): read by `train`."""
+    """One network, written in a line (see notation.md): read by `train`."""
 
     layers: str
-    #: The normalisation of every C and L.
+    """The line, such as `C16 C16+ c16 P C32 G`."""
     norm: NormKind = "none"
-    #: `group` only: the number of groups that channels are divided into.
+    """The normalisation of every C, S and L, or, in a line with an N of its own, of the N alone."""
     groups: int = Field(default=2, ge=1)
+    """`norm: group` only: the number of groups that channels are divided into."""
+    order: Order = "norm_act"
+    """Whether normalisation comes before the activation or after it."""
+    activation: Activation = "relu"
+    """After every C, S and L. With `maxout` a layer of n outputs computes 2·n values and keeps the larger of each
+    pair."""
+    init: Initialiser = "he_normal"
+    """The distribution of the initial kernels; biases start at zero."""
 
     def used(self) -> dict[str, Any]:
-        """What this network really reads: `groups` belongs to group normalisation alone."""
-        return self.model_dump(exclude=set() if self.norm == "group" else {"groups"})
+        """What this network really reads: `groups` belongs to group normalisation alone, `order` to any."""
+        unused = {"group": set(), "none": {"groups", "order"}}.get(self.norm, {"groups"})
+        return self.model_dump(exclude=unused)
+
+
+class TorchvisionParams(Section):
+    """One network of torchvision's, with a classifier for the data set's classes: read by `train`."""
+
+    torchvision: str = Field(pattern=r"^[a-z0-9_]+$")
+    """Its name there, such as `resnet18`."""
+    pretrained: str = Field(default="none", min_length=1)
+    """The initial weights: `none` (random), `imagenet` (torchvision's best, downloaded once) or the path of a file
+    with a state dict (`.safetensors`, or `.pth` as torch.save writes it)."""
+
+    def used(self) -> dict[str, Any]:
+        """What this network really reads."""
+        return self.model_dump()
+
+
+def _kind_of_network(value: object) -> str:
+    named = isinstance(value, TorchvisionParams) or (isinstance(value, Mapping) and "torchvision" in value)
+    return "torchvision" if named else "layers"
+
+
+#: An entry of `models`: which of the two it is, the presence of the key `torchvision` tells.
+NetworkParams: TypeAlias = Annotated[
+    Annotated[ModelParams, Tag("layers")] | Annotated[TorchvisionParams, Tag("torchvision")],
+    Discriminator(_kind_of_network),
+]
+
+
+def network_params(values: Mapping[str, Any]) -> NetworkParams:
+    """An entry of `models` made of its keys and values, as a model card has them.
+
+    Raises:
+        ValidationError: they are of neither kind.
+    """
+    network: NetworkParams = TypeAdapter(NetworkParams).validate_python(values)
+    return network
+
+
+#: The classes of entries of `models`, by their tags.
+_NETWORKS: dict[str, type[Section]] = {"layers": ModelParams, "torchvision": TorchvisionParams}
 
 
 class TrainParams(Section):
     """The training loop: read by `train`."""
 
     epochs: int = Field(ge=1, le=10_000)
+    """How often every training image is seen."""
     batch_size: int = Field(ge=1)
+    """Images per step of the optimizer."""
     device: Device
-    #: `auto`: bf16 where the hardware multiplies it faster than fp32, else fp32.
+    """`auto`: CUDA where there is one, else MPS, else the CPU."""
     precision: Precision
-    #: Decay of the exponential moving average of the weights, which is what is validated and kept; 0 for none.
+    """`auto`: bf16 where the hardware multiplies it faster than fp32, else fp32."""
+    threads: int = Field(ge=0, le=1024)
+    """On the CPU: threads of one training; 0 for one per core. Several trainings at a time want cores / trainings."""
     ema: Number = Field(ge=0, lt=1)
+    """Decay of the exponential moving average of the weights, which is what is validated and kept; 0 for none."""
+    keep: Kept
+    """The weights of the epoch that is best by this are kept."""
 
 
 class OptimizerParams(Section):
     """The optimizer: read by `train`."""
 
-    #: `muon`: the kernels of hidden layers by Muon, all else by AdamW.
     name: OptimizerName
+    """As in torch.optim; `muon`: the kernels of hidden layers by Muon, all else by AdamW."""
     lr: Number = Field(gt=0)
-    #: λ of λ/2·Σw² on kernels; biases and normalisation parameters are left out. `muon` decouples it from the gradient.
+    """The learning rate; schedules change it from there."""
     weight_decay: Number = Field(ge=0)
-    #: `sgd` and `muon` only.
+    """λ, on kernels only (not on biases and normalisation parameters). `sgd`, `rmsprop`, `adam`: λ·w is added to the
+    gradient; `adamw`, `muon`: decoupled, w shrinks by lr·λ·w in each step."""
     momentum: Number = Field(ge=0, lt=1)
-    #: `sgd` and `muon` only.
+    """`sgd`, `rmsprop` and `muon` only."""
     nesterov: bool
+    """`sgd` and `muon` only."""
 
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> "OptimizerParams":
-        if self.name != "adam" and self.nesterov and self.momentum == 0:
+        if self.name in ("sgd", "muon") and self.nesterov and self.momentum == 0:
             raise ValueError(
                 "optimizer.nesterov = true needs optimizer.momentum > 0; set nesterov to false or raise momentum"
             )
@@ -137,36 +236,97 @@ class OptimizerParams(Section):
 
     def used(self) -> dict[str, Any]:
         """What this optimizer really reads."""
-        return self.model_dump(exclude={"momentum", "nesterov"} if self.name == "adam" else set())
+        unused: dict[OptimizerName, set[str]] = {
+            "rmsprop": {"nesterov"},
+            "adam": {"momentum", "nesterov"},
+            "adamw": {"momentum", "nesterov"},
+        }
+        return self.model_dump(exclude=unused.get(self.name, set()))
 
 
 class ScheduleParams(Section):
     """The learning rate over time: read by `train`."""
 
     name: ScheduleName
-    #: `one_cycle` only: the share of all steps in which the rate rises to `optimizer.lr`.
-    warmup: Number = Field(gt=0, lt=1)
+    """`constant`; `inverse_time`: lr / (1 + decay·(epoch − 1)); `step`: times `factor` after every `every` epochs;
+    `one_cycle`: a rise and a fall to zero along cosines; `cosine`: a linear rise, a fall to zero along a cosine;
+    `linear`: a linear rise, a linear fall to zero. The last three change the rate with every step, the others with
+    every epoch (counted from 1)."""
+    warmup: Number = Field(ge=0, lt=1)
+    """`one_cycle`, `cosine` and `linear` only: the share of all steps in which the rate rises to `optimizer.lr`."""
+    decay: Number = Field(ge=0)
+    """`inverse_time` only: k of lr / (1 + k·(epoch − 1))."""
+    every: int = Field(ge=1)
+    """`step` only: epochs between two drops."""
+    factor: Number = Field(gt=0, le=1)
+    """`step` only: what the rate is multiplied by at each drop."""
 
     def used(self) -> dict[str, Any]:
         """What this schedule really reads."""
-        return self.model_dump(exclude=set() if self.name == "one_cycle" else {"warmup"})
+        read: dict[ScheduleName, set[str]] = {
+            "constant": set(),
+            "inverse_time": {"decay"},
+            "step": {"every", "factor"},
+        }
+        return self.model_dump(include={"name"} | read.get(self.name, {"warmup"}))
+
+
+class RegularisationParams(Section):
+    """What keeps weights and outputs small: read by `train`."""
+
+    l2: Number = Field(ge=0)
+    """λ of the penalty λ/2·Σw² on kernels, part of the loss that is minimised, and logged apart from the
+    cross-entropy."""
+    label_smoothing: Number = Field(ge=0, lt=1)
+    """The share of each target that is spread evenly over all classes; in training only."""
+    clip_norm: Number = Field(ge=0)
+    """Gradients longer than this, all together, are scaled down to it; 0 for no clipping."""
+
+
+class EarlyStoppingParams(Section):
+    """When training ends before its last epoch: read by `train`."""
+
+    monitor: Monitor
+    """What must go on improving; `none` for no early stopping."""
+    mode: Literal["auto", "min", "max"]
+    """Whether less or more is better; `auto`: less loss, more accuracy."""
+    patience: int = Field(ge=1)
+    """Training ends after so many epochs in a row without an improvement."""
+    min_delta: Number = Field(ge=0)
+    """A change of no more than this is no improvement."""
+
+    def used(self) -> dict[str, Any]:
+        """What is really read."""
+        return self.model_dump(include={"monitor"} if self.monitor == "none" else None)
 
 
 class AugmentParams(Section):
     """Random changes of the training images, drawn anew for each image and epoch: read by `train`."""
 
-    #: Mirror left and right with probability 1/2.
-    flip: bool
-    #: Shift by up to this many pixels each way, the border filled with black; 0 for none.
+    flip: FlipKind
+    """Mirror left and right: `random`, with probability 1/2; `alternating`, every image in every second epoch, half of
+    them in the first."""
+    rotation: Number = Field(ge=0, le=180)
+    """Turn by up to this many degrees either way."""
+    shift: Number = Field(ge=0, lt=1)
+    """Shift by up to this share of height and width either way, to fractions of pixels; the border is black."""
     crop: int = Field(ge=0, le=64)
+    """Shift by up to this many whole pixels either way; the border is black. 0 for none."""
+    cutout: int = Field(ge=0)
+    """The side in pixels of a square that is blackened, its centre anywhere in the image; 0 for none."""
+    pixel_noise: Number = Field(ge=0)
+    """The variance of Gaussian noise of mean 0, on a scale where pixels go from 0 to 1, drawn anew for each batch."""
 
 
 class EvaluateParams(Section):
     """What is judged: read by `evaluate`."""
 
     splits: list[SplitName] = Field(min_length=1)
-    #: Confidence level of the Wilson interval beside each accuracy.
+    """Validation and test, and train where wanted, which is the largest."""
+    flip: bool
+    """Judge each image together with its mirror image: the mean of the logits of both (test-time augmentation)."""
     confidence: Number = Field(gt=0, lt=1)
+    """Confidence level of the Wilson interval beside each accuracy."""
 
     @model_validator(mode="after")
     def _splits_that_later_stages_need(self) -> "EvaluateParams":
@@ -181,14 +341,16 @@ class EvaluateParams(Section):
 class GalleryParams(Section):
     """The galleries of mistakes: read by `gallery`."""
 
-    #: Rows and columns of the gallery of validation mistakes.
     validation: list[int] = Field(min_length=2, max_length=2)
-    #: Rows and columns of the gallery of test mistakes.
+    """Rows and columns of the gallery of validation mistakes."""
     test: list[int] = Field(min_length=2, max_length=2)
+    """Rows and columns of the gallery of test mistakes."""
+    samples: list[int] = Field(min_length=2, max_length=2)
+    """Rows and columns of the gallery of test images drawn at random."""
 
     @model_validator(mode="after")
     def _sizes_in_range(self) -> "GalleryParams":
-        for key in ("validation", "test"):
+        for key in type(self).model_fields:
             if not all(1 <= side <= 20 for side in getattr(self, key)):
                 raise ValueError(f"gallery.{key} = {getattr(self, key)}: rows and columns go from 1 to 20")
         return self
@@ -198,14 +360,19 @@ class Params(Section):
     """The whole of `params.yaml`."""
 
     seed: int = Field(ge=0, lt=2**31)
+    """Of every draw: the split, noise, initial weights, the order of images, augmentation, dropout."""
     dataset: DatasetParams
     split: SplitParams
+    corruption: CorruptionParams
     normalisation: NormalisationParams
     members: list[MemberName] = Field(min_length=1)
-    models: dict[MemberName, ModelParams]
+    """The entries of `models` that are trained; their ensemble comes after them."""
+    models: dict[MemberName, NetworkParams]
     train: TrainParams
     optimizer: OptimizerParams
     schedule: ScheduleParams
+    regularisation: RegularisationParams
+    early_stopping: EarlyStoppingParams
     augment: AugmentParams
     evaluate: EvaluateParams
     gallery: GalleryParams
@@ -231,6 +398,8 @@ class Params(Section):
             "train": self.train.model_dump(),
             "optimizer": self.optimizer.used(),
             "schedule": self.schedule.used(),
+            "regularisation": self.regularisation.model_dump(),
+            "early_stopping": self.early_stopping.used(),
             "augment": self.augment.model_dump(),
         }
 
@@ -277,13 +446,14 @@ def _nearest(name: str, known: Iterator[str] | Mapping[str, Any] | list[str]) ->
 
 def _explain(error: dict[str, Any]) -> str:
     """One line of plain language for one pydantic error."""
-    location = [str(part) for part in error["loc"] if part != "[key]"]
+    location, section = _locate([str(part) for part in error["loc"] if part != "[key]"])
     key, given, context = ".".join(location), error["input"], error.get("ctx", {})
     match error["type"]:
         case "extra_forbidden":
-            known = list(_section_at(location[:-1]).model_fields)
+            known = list(section.model_fields)
             where = ".".join(location[:-1]) or "the top level"
-            return f"{key}: unknown key{_nearest(location[-1], known)}; {where} has {', '.join(known)}"
+            near = [*known, "torchvision"] if section is ModelParams else known  # what would have made it the other
+            return f"{key}: unknown key{_nearest(location[-1], near)}; {where} has {', '.join(known)}"
         case "missing":
             return f"{key}: missing"
         case "literal_error":
@@ -292,6 +462,8 @@ def _explain(error: dict[str, Any]) -> str:
             return f"{key} = {given!r}: allowed are {', '.join(names)}{_nearest(str(given), names)}"
         case "value_error":
             return str(context["error"])
+        case "string_pattern_mismatch" if section is TorchvisionParams:
+            return f"{key} = {given!r}: names there have small letters, digits and _ only, such as resnet18"
         case "string_pattern_mismatch":
             return f"{key} = {given!r}: a name starts with a letter and has letters, digits, - and _ only"
         case "dict_type" | "model_type" | "model_attributes_type":
@@ -305,20 +477,24 @@ def _explain(error: dict[str, Any]) -> str:
             )
 
 
-def _section_at(location: list[str]) -> type[Section]:
-    """The section class that a path of keys leads to."""
-    section: type[Section] = Params
-    for part in location:
-        if part not in section.model_fields:
-            continue  # the name of an entry in `models`
-        for candidate in _classes_in(section.model_fields[part].annotation):
-            section = candidate
-    return section
+def _locate(location: list[str]) -> tuple[list[str], type[Section]]:
+    """The keys as they are in the file, and the section that holds the last of them.
+
+    Args:
+        location: as pydantic has it: for an entry of `models` its tag comes after its name.
+    """
+    match location:
+        case ["models", name, tag, *keys]:
+            return ["models", name, *keys], _NETWORKS[tag]
+        case [part, _]:
+            return location, next(sections_in(Params.model_fields[part].annotation), Params)
+        case _:
+            return location, Params
 
 
-def _classes_in(annotation: Any) -> Iterator[type[Section]]:
+def sections_in(annotation: Any) -> Iterator[type[Section]]:
     if isinstance(annotation, type) and get_origin(annotation) is None and issubclass(annotation, Section):
         yield annotation
     if get_origin(annotation) in (dict, Union, UnionType, Annotated):
         for part in get_args(annotation):
-            yield from _classes_in(part)
+            yield from sections_in(part)
