@@ -6,8 +6,8 @@ from pathlib import Path
 from thumbnet import paths
 from thumbnet.data.catalogue import CATALOGUE, input_shape
 from thumbnet.errors import UserError
-from thumbnet.nets.notation import Shape, Step, check_network, is_normalised, parse, plan
-from thumbnet.params import Params
+from thumbnet.nets.notation import Shape, check_network, normalised_shape, parse, plan
+from thumbnet.params import ModelParams, Params, TorchvisionParams
 
 
 def check_all(params: Params) -> None:
@@ -55,7 +55,7 @@ def check_split(params: Params) -> None:
     """
     dataset, wanted = CATALOGUE[params.dataset.name], params.split.validation
     kind = params.split.kind
-    available = {"holdout": dataset.train, "test_halves": dataset.test, "fraction": None}[kind]
+    available = {"holdout": dataset.train, "test_halves": dataset.test}.get(kind)  # other kinds need no number
     if available is not None and wanted >= available:
         part = "training" if kind == "holdout" else "test"
         raise UserError(
@@ -70,21 +70,28 @@ def check_networks(params: Params) -> None:
         UserError: a line does not parse, or its shapes do not fit.
     """
     height, width, channels = input_shape(params.dataset)
+    image = Shape(channels, height, width)
     for member in params.members:
         model = params.models[member]
-        check_network(member, model, Shape(channels, height, width))
+        if isinstance(model, TorchvisionParams):
+            from thumbnet.nets.pretrained import check_torchvision  # loads torch
+
+            check_torchvision(member, model, image, params.train.batch_size)
+            continue
+        check_network(member, model, image)
         if params.train.batch_size == 1 and model.norm == "batch":
-            check_batches_of_one(member, plan(parse(model.layers), Shape(channels, height, width)))
+            check_batches_of_one(member, model, image)
 
 
-def check_batches_of_one(member: str, steps: list[Step]) -> None:
+def check_batches_of_one(member: str, model: ModelParams, image: Shape) -> None:
     """Batch normalisation takes means over a batch and its places, and there must be more than one value.
 
     Raises:
         UserError: a layer has a single value per channel.
     """
-    for step in steps:
-        if is_normalised(step.token) and step.after.size == step.after.channels:
+    for step in plan(parse(model.layers), image):
+        shape = normalised_shape(step, model)
+        if shape is not None and shape.size == shape.channels:
             raise UserError(
                 f"train.batch_size = 1: batch normalisation after {step.token} (models.{member}) needs at least 2, as "
                 f"the layer has a single value per channel"

@@ -1,21 +1,33 @@
 """From a parsed line to a PyTorch module, with its initial weights.
 
-A layer carries a bias exactly where no normalisation follows it. The classifier, a dense layer to the number of
-classes, is always appended.
+The classifier, a dense layer to the number of classes, is always appended. Where normalisations and biases stand is
+decided by `thumbnet.nets.notation`.
 """
+
+from collections import OrderedDict
 
 from torch import nn
 
-from thumbnet.nets.layers import Block, make_norm
-from thumbnet.nets.notation import Shape, Step, check_norm, is_normalised, parse, plan
-from thumbnet.params import ModelParams
+from thumbnet.nets.initialisers import initialise
+from thumbnet.nets.layers import Residual, make_activation, make_norm
+from thumbnet.nets.notation import (
+    Shape,
+    Step,
+    check_norm,
+    computed_channels,
+    has_bias,
+    normalised_shape,
+    parse,
+    plan,
+)
+from thumbnet.params import ModelParams, NetworkParams, TorchvisionParams
 
 
-def build_network(params: ModelParams, image: Shape, classes: int) -> nn.Sequential:
-    """Builds a network of the language of `thumbnet.nets.notation`.
+def build_network(params: NetworkParams, image: Shape, classes: int) -> nn.Module:
+    """Builds an entry of `models`: a line of the network language, or a network of torchvision's.
 
     Args:
-        params: the line and its normalisation.
+        params: the line with its normalisation, activation and initialiser; or the name in torchvision.
         image: the shape of one image.
         classes: the number of logits.
 
@@ -24,23 +36,27 @@ def build_network(params: ModelParams, image: Shape, classes: int) -> nn.Sequent
         PyTorch's global generator: seed that first.
 
     Raises:
-        UserError: the line does not parse, or does not fit the images.
+        UserError: the network does not parse, or does not fit the images.
+    """
+    if isinstance(params, TorchvisionParams):
+        from thumbnet.nets.pretrained import build_torchvision  # torchvision takes seconds to load
+
+        return build_torchvision(params, image, classes)
+    return build_line(params, image, classes)
+
+
+def build_line(params: ModelParams, image: Shape, classes: int) -> nn.Sequential:
+    """Builds a network of the language of `thumbnet.nets.notation`: as `build_network`.
+
+    Returns:
+        One module per token, in order, and the classifier after them.
     """
     steps = plan(parse(params.layers), image)
-    layers = [_make_layer(step, position, params) for position, step in enumerate(steps, start=1)]
+    layers = [_make_layer(step, params) for step in steps]
     features = steps[-1].after.channels if steps else image.size
     network = nn.Sequential(*layers, nn.Linear(features, classes))
-    initialise(network)
+    initialise(network, params.init)
     return network
-
-
-def initialise(network: nn.Module) -> None:
-    """Draws kernels from He et al. 2015 (normal, variance 2 / fan-in), and sets biases to zero."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
 
 
 def count_parameters(network: nn.Module) -> int:
@@ -48,32 +64,51 @@ def count_parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 
-def _make_layer(step: Step, position: int, params: ModelParams) -> nn.Module:
+def _make_layer(step: Step, params: ModelParams) -> nn.Module:
+    check_norm(step, params)
     token = step.token
     match token.kind:
-        case "C" | "c" | "L":
-            return _make_block(step, position, params)
+        case "C" | "c" | "S" | "L":
+            return _make_block(step, params)
         case "P":
-            return nn.MaxPool2d(token.count)
+            return nn.MaxPool2d(token.window, token.effective_stride)
+        case "A":
+            return nn.AvgPool2d(token.window, token.effective_stride)
         case "G":
             return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
         case "F":
             return nn.Flatten()
         case "D":
             return nn.Dropout(token.number or 0.0)
+        case "N":
+            return make_norm(params.norm, step.after, params.groups)
 
 
-def _make_block(step: Step, position: int, params: ModelParams) -> Block:
+def _make_block(step: Step, params: ModelParams) -> nn.Sequential:
+    """Weights, then normalisation and activation in their order, then perhaps the input added."""
+    after: dict[str, nn.Module] = {}
+    normalised = normalised_shape(step, params)
+    if normalised is not None:
+        after["norm"] = make_norm(params.norm, normalised, params.groups)
+    if step.token.is_activated:
+        after["activation"] = make_activation(params.activation, step.after.channels)
+    if params.order == "act_norm":
+        after = dict(reversed(after.items()))
+    block = Residual if step.token.residual else nn.Sequential
+    return block(OrderedDict(_make_weights(step, params) | after))
+
+
+def _make_weights(step: Step, params: ModelParams) -> dict[str, nn.Module]:
     token = step.token
-    check_norm(step, position, params.norm, params.groups)
-    normalised = is_normalised(token)
-    flat = token.kind == "L"
-    norm = make_norm(params.norm, token.count, params.groups, flat) if normalised else None
-    bias = norm is None
-    weight: nn.Module
-    if flat:
-        weight = nn.Linear(step.before.channels, token.count, bias=bias)
-    else:
-        kernel = 3 if token.kind == "C" else 1
-        weight = nn.Conv2d(step.before.channels, token.count, kernel, padding=kernel // 2, bias=bias)
-    return Block(weight, norm, activated=normalised, residual=token.residual)
+    before, after, bias = step.before.channels, computed_channels(step, params), has_bias(step, params)
+    if token.kind == "L":
+        return {"dense": nn.Linear(before, after, bias)}
+    padding = 0 if token.valid else token.window // 2
+    if token.kind == "S":
+        return {
+            "depthwise": nn.Conv2d(
+                before, before, token.window, token.effective_stride, padding, groups=before, bias=False
+            ),
+            "pointwise": nn.Conv2d(before, after, 1, bias=bias),
+        }
+    return {"conv": nn.Conv2d(before, after, token.window, token.effective_stride, padding, bias=bias)}

@@ -6,30 +6,43 @@ What a token becomes as a PyTorch module is the concern of `thumbnet.nets.builde
 
 import difflib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal
 
 from thumbnet.errors import UserError
-from thumbnet.params import ModelParams, NormKind
+from thumbnet.params import ModelParams
 
-Kind = Literal["C", "c", "P", "G", "F", "L", "D"]
+Kind = Literal["C", "c", "S", "P", "A", "G", "F", "L", "D", "N"]
 
-#: Every kind of token: what it means, the number it takes, and whether it can carry a `+`.
-KINDS: dict[str, tuple[str, str, bool]] = {
-    "C": ("3×3 convolution", "filters", True),
-    "c": ("1×1 convolution", "filters", True),
-    "P": ("max pool", "window, 2 unless given", False),
-    "G": ("global average pool", "", False),
-    "F": ("flatten", "", False),
-    "L": ("dense layer", "units", True),
-    "D": ("dropout", "probability", False),
+#: Every kind of token: what it means, the number it takes ("" for none), and the suffixes that it can carry.
+KINDS: dict[str, tuple[str, str, str]] = {
+    "C": ("3×3 convolution", "filters", "kv/+"),
+    "c": ("1×1 convolution", "filters", "/+"),
+    "S": ("depthwise-separable 3×3 convolution", "filters", "kv/+"),
+    "P": ("max pool", "window, 2 unless given", "/"),
+    "A": ("average pool", "window, 2 unless given", "/"),
+    "G": ("global average pool", "", ""),
+    "F": ("flatten", "", ""),
+    "L": ("dense layer", "units", "+"),
+    "D": ("dropout", "probability", ""),
+    "N": ("normalisation", "", ""),
 }  # fmt: skip
 
-#: Of filters, units and windows; what is larger is a slip of the keyboard.
+#: Every suffix, in the order in which they are printed: what it means, and whether it takes a number.
+SUFFIXES: dict[str, tuple[str, bool]] = {
+    "k": ("kernel, such as k5", True),
+    "v": ("valid padding, which is none", False),
+    "/": ("stride, such as /2", True),
+    "+": ("adds the layer's input to its output", False),
+}
+
+#: Of filters, units, windows, kernels and strides; what is larger is a slip of the keyboard.
 LARGEST = 1_000_000
 
-_TOKEN = re.compile(r"(?P<kind>[A-Za-z])(?P<number>\d*\.?\d*)(?P<residual>\+?)")
+_NUMBER = r"[0-9]*\.?[0-9]*"
+_SUFFIX = rf"[kv/+]{_NUMBER}"
+_TOKEN = re.compile(rf"(?P<kind>[A-Za-z])(?P<number>{_NUMBER})(?P<suffixes>({_SUFFIX})*)")
 
 
 @dataclass(frozen=True)
@@ -55,21 +68,30 @@ class Shape:
 
 @dataclass(frozen=True)
 class Token:
-    """One layer of a line.
+    """One layer of a line. Of what is written although it is the default nothing is kept: `C16k3/1` is `C16`.
 
     Attributes:
         kind: the letter.
         number: filters, units, window or probability; None where the kind takes none.
+        kernel: height and width of the kernel (`k5`); None for the kind's own.
+        stride: of the window (`/2`); None for the kind's own, which is 1 for convolutions and the window for pools.
+        valid: whether a convolution goes without padding (`v`).
         residual: whether the layer's input is added to its output (`+`).
     """
 
     kind: Kind
     number: float | None = None
+    kernel: int | None = None
+    stride: int | None = None
+    valid: bool = False
     residual: bool = False
 
     def __str__(self) -> str:
-        number = "" if self.number is None or (self.kind == "P" and self.number == 2) else _in_digits(self.number)
-        return f"{self.kind}{number}{'+' if self.residual else ''}"
+        """As a line has it, with its suffixes in the order of `SUFFIXES`."""
+        number = "" if self.number is None or (self.is_pool and self.number == 2) else _in_digits(self.number)
+        kernel = f"k{self.kernel}" if self.kernel else ""
+        stride = f"/{self.stride}" if self.stride else ""
+        return f"{self.kind}{number}{kernel}{'v' if self.valid else ''}{stride}{'+' if self.residual else ''}"
 
     @property
     def count(self) -> int:
@@ -78,14 +100,57 @@ class Token:
             raise TypeError(f"{self.kind} has no number")
         return int(self.number)
 
+    @property
+    def is_convolution(self) -> bool:
+        return self.kind in ("C", "c", "S")
+
+    @property
+    def is_pool(self) -> bool:
+        """Whether it is a pool with a window; `G` pools the whole map."""
+        return self.kind in ("P", "A")
+
+    @property
+    def is_activated(self) -> bool:
+        """An activation follows every C, S and L; c has none, being a transition, as in the sources."""
+        return self.kind in ("C", "S", "L")
+
+    @property
+    def window(self) -> int:
+        """Height and width of what one output sees, in places of the map before it; 1 for layers without a window.
+
+        Of `G`, which sees the whole map, a token alone cannot tell.
+        """
+        if self.is_pool:
+            return self.count
+        return self.kernel or (3 if self.kind in ("C", "S") else 1)
+
+    @property
+    def effective_stride(self) -> int:
+        """The stride, given or not: without one, that of a pool is its window, and that of all else is 1."""
+        return self.stride or (self.window if self.is_pool else 1)
+
 
 @dataclass(frozen=True)
 class Step:
-    """A token with the shapes that it maps between."""
+    """A token with what its line makes of it.
+
+    Attributes:
+        token: the layer.
+        position: its place in the line, from 1.
+        before, after: the shapes that it maps between.
+        normalised: whether the network's normalisation stands here: with every C, S and L, or, in a line with an N, at
+            the Ns alone.
+        meets_norm: whether an N comes directly after it.
+        averaged: whether a G takes the mean of its outputs, or of sums of them: nothing but c and D is between.
+    """
 
     token: Token
+    position: int
     before: Shape
     after: Shape
+    normalised: bool
+    meets_norm: bool
+    averaged: bool
 
 
 def parse(line: str) -> tuple[Token, ...]:
@@ -97,11 +162,11 @@ def parse(line: str) -> tuple[Token, ...]:
     Raises:
         UserError: a token is not of the language; the message names it and what is allowed.
     """
-    return tuple(_parse_token(text, position, line) for position, text in enumerate(line.split(), start=1))
+    return tuple(_parse_token(text, position) for position, text in enumerate(line.split(), start=1))
 
 
 def plan(tokens: tuple[Token, ...], image: Shape) -> list[Step]:
-    """Works out the shape before and after each layer.
+    """Works out the shape before and after each layer, and where normalisations stand.
 
     Args:
         tokens: as `parse` returns them.
@@ -112,6 +177,7 @@ def plan(tokens: tuple[Token, ...], image: Shape) -> list[Step]:
     """
     steps: list[Step] = []
     shape = image
+    alone = any(token.kind == "N" for token in tokens)
     for position, token in enumerate(tokens, start=1):
         before = shape
         shape = _shape_after(token, before, position)
@@ -119,7 +185,10 @@ def plan(tokens: tuple[Token, ...], image: Shape) -> list[Step]:
             raise _error(
                 token, position, f"adds {before} to {shape}; + needs the same shape before and after the layer"
             )
-        steps.append(Step(token, before, shape))
+        normalised = token.kind == "N" if alone else token.is_activated
+        meets_norm = position < len(tokens) and tokens[position].kind == "N"
+        averaged = next((later.kind for later in tokens[position:] if later.kind not in ("c", "D")), None) == "G"
+        steps.append(Step(token, position, before, shape, normalised, meets_norm, averaged))
     if not shape.is_flat:
         end = f"after {tokens[-1]}" if tokens else "of the images themselves"
         raise UserError(f"the classifier needs a flat input, and the shape {end} is {shape}; end the line with G or F")
@@ -133,63 +202,139 @@ def check_network(member: str, params: ModelParams, image: Shape) -> None:
         UserError: it does not; the message names the member and the token.
     """
     try:
-        steps = plan(parse(params.layers), image)
-        for position, step in enumerate(steps, start=1):
-            check_norm(step, position, params.norm, params.groups)
+        for step in plan(parse(params.layers), image):
+            check_norm(step, params)
     except UserError as error:
         raise UserError(f"models.{member}.layers = {params.layers!r}, on images of {image}: {error}") from None
 
 
-def check_norm(step: Step, position: int, norm: NormKind, groups: int) -> None:
-    """Group normalisation divides channels evenly, or not at all.
+def check_norm(step: Step, params: ModelParams) -> None:
+    """Checks that a normalisation can do something with what it gets.
 
     Raises:
-        UserError: the layer's channels cannot be divided into `groups`.
+        UserError: an N has no normalisation; the layer's channels cannot be divided into groups; a mean is that of a
+            single value, so that nothing but zeros would come out; or instance normalisation comes before G, which
+            would take the means that were just made equal for all images.
     """
-    if norm == "group" and is_normalised(step.token) and step.after.channels % groups:
-        raise _error(step.token, position, f"{step.after.channels} channels cannot be divided into groups = {groups}")
+    shape = normalised_shape(step, params)
+    if shape is None:
+        if step.token.kind == "N":
+            message = "norm: none says nothing of which normalisation N is; allowed are batch, group, layer, instance"
+            raise _error(step.token, step.position, message)
+        return
+    groups = {"group": params.groups, "layer": 1, "instance": shape.channels}.get(params.norm)
+    if groups is None:  # batch normalisation: what its means are taken over is more than one image
+        return
+    if shape.channels % groups:
+        raise _error(step.token, step.position, f"{shape.channels} channels cannot be divided into groups = {groups}")
+    if shape.size == groups:
+        message = f"{params.norm} normalisation of {shape} would take each mean of a single value, and leave only zeros"
+        raise _error(step.token, step.position, message)
+    last = step.token.kind == "N" or (params.order == "act_norm" and not step.token.residual)
+    if params.norm == "instance" and last and step.averaged:
+        message = "instance normalisation gives each channel the same mean in all images, and means are what G takes"
+        raise _error(step.token, step.position, f"{message}; put an activation between them, or F in place of G")
 
 
-def is_normalised(token: Token) -> bool:
-    """Normalisation and activation follow every C and L; c carries none, being a transition, as in the sources."""
-    return token.kind in ("C", "L")
+def normalised_shape(step: Step, params: ModelParams) -> Shape | None:
+    """The shape of what is normalised in a step; None where nothing is."""
+    if params.norm == "none" or not step.normalised:
+        return None
+    if params.order == "norm_act" and step.token.kind != "N":
+        return replace(step.after, channels=computed_channels(step, params))
+    return step.after
 
 
-def _parse_token(text: str, position: int, line: str) -> Token:
+def computed_channels(step: Step, params: ModelParams) -> int:
+    """What the weights of a C, c, S or L compute: its filters or units, and twice as many ahead of a maxout."""
+    doubled = params.activation == "maxout" and step.token.is_activated
+    return step.token.count * (2 if doubled else 1)
+
+
+def has_bias(step: Step, params: ModelParams) -> bool:
+    """Whether a C, c, S or L carries a bias: unless a normalisation comes directly after it and would subtract it.
+
+    With order `norm_act` that is so in every normalised layer, and in a c with an N after it. With `act_norm`, and
+    ahead of the Ns of a line, the activation is between a C, S or L and its normalisation: the bias stays.
+    """
+    if step.token.is_activated:
+        return not (params.order == "norm_act" and normalised_shape(step, params))
+    return not step.meets_norm
+
+
+def _parse_token(text: str, position: int) -> Token:
     where = f'token {position} ("{text}")'
     match = _TOKEN.fullmatch(text)
     if match is None or match["kind"] not in KINDS:
         close = difflib.get_close_matches(text[:1].swapcase(), list(KINDS), n=1)
         hint = f" (did you mean {close[0] + text[1:]!r}?)" if close and match else ""
         known = ", ".join(f"{kind} ({meaning})" for kind, (meaning, _, _) in KINDS.items())
-        raise UserError(f"{where} is no layer{hint}; known are {known}, and + after C, c or L")
-    kind, number, residual = match["kind"], match["number"], bool(match["residual"])
-    meaning, _, can_add = KINDS[kind]
-    if residual and not can_add:
-        raise UserError(f"{where}: {meaning} cannot carry +; C, c and L can")
-    return Token(kind, _read_number(kind, number, where), residual)  # type: ignore[arg-type]  # kind is in KINDS
+        after = ", ".join(f"{letter} ({meaning})" for letter, (meaning, _) in SUFFIXES.items())
+        raise UserError(f"{where} is no layer{hint}; known are {known}, and after them {after}")
+    kind, number = match["kind"], match["number"]
+    suffixes = _read_suffixes(kind, match["suffixes"], where)
+    token = Token(
+        kind,  # type: ignore[arg-type]  # it is in KINDS
+        _read_number(kind, number, where),
+        kernel=suffixes.get("k"),
+        stride=suffixes.get("/"),
+        valid="v" in suffixes,
+        residual="+" in suffixes,
+    )
+    if token.is_convolution and token.window % 2 == 0 and not token.valid:
+        raise UserError(f"{where}: padding cannot keep the size for an even kernel; make it odd, or add v for none")
+    return _without_defaults(token)
+
+
+def _without_defaults(token: Token) -> Token:
+    """The same layer, with None where what is given is the kind's own."""
+    kernel = None if token.window == replace(token, kernel=None).window else token.kernel
+    stride = None if token.effective_stride == replace(token, stride=None).effective_stride else token.stride
+    return replace(token, kernel=kernel, stride=stride)
+
+
+def _read_suffixes(kind: str, text: str, where: str) -> dict[str, int]:
+    """The number of each suffix by its letter; 1 for those without a number."""
+    meaning, _, allowed = KINDS[kind]
+    read: dict[str, int] = {}
+    for suffix in re.findall(_SUFFIX, text):
+        letter, number = suffix[0], suffix[1:]
+        if letter not in allowed:
+            able = [other for other, (_, _, suffixes) in KINDS.items() if letter in suffixes]
+            raise UserError(f"{where}: {meaning} cannot carry {letter}; {', '.join(able[:-1])} and {able[-1]} can")
+        if letter in read:
+            raise UserError(f"{where}: {letter} is there twice; each suffix stands at most once")
+        explained, takes_number = SUFFIXES[letter]
+        if number and not takes_number:
+            raise UserError(f"{where}: {letter} ({explained}) takes no number")
+        read[letter] = _read_whole(number, where, f"{letter} ({explained})") if takes_number else 1
+    return read
 
 
 def _read_number(kind: str, number: str, where: str) -> float | None:
     meaning, takes, _ = KINDS[kind]
-    if kind in ("G", "F"):
+    if not takes:
         if number:
             raise UserError(f"{where}: {meaning} takes no number")
         return None
-    if kind == "P":
+    if kind in ("P", "A"):
         number = number or "2"
     if not number or number == ".":
         raise UserError(
             f"{where}: {meaning} needs a number of its own ({takes}), such as {kind}{'.25' if kind == 'D' else '32'}"
         )
-    value = float(number)
     if kind == "D":
-        if not 0 <= value < 1:
+        if not 0 <= float(number) < 1:
             raise UserError(f"{where}: a probability of dropout is at least 0 and below 1, such as D.25")
-        return value
+        return float(number)
+    return _read_whole(number, where, takes)
+
+
+def _read_whole(number: str, where: str, takes: str) -> int:
+    value = float(number) if number.strip(".") else 0
     if not 1 <= value <= LARGEST or value != int(value):
         raise UserError(f"{where}: {takes} must be a whole number from 1 to {LARGEST:,}")
-    return value
+    return int(value)
 
 
 def _in_digits(number: float) -> str:
@@ -200,7 +345,7 @@ def _in_digits(number: float) -> str:
 
 def _shape_after(token: Token, before: Shape, position: int) -> Shape:
     match token.kind:
-        case "D":
+        case "D" | "N":
             return before
         case "F":
             return Shape(before.size)
@@ -214,16 +359,19 @@ def _shape_after(token: Token, before: Shape, position: int) -> Shape:
         raise _error(
             token, position, f"{token.kind} ({KINDS[token.kind][0]}) needs a map, and gets a flat vector of {before}"
         )
-    match token.kind:
-        case "P":
-            height, width = before.height // token.count, before.width // token.count
-            if height < 1 or width < 1:
-                raise _error(token, position, f"a window of {token.count}×{token.count} does not fit into {before}")
-            return Shape(before.channels, height, width)
-        case "G":
-            return Shape(before.channels)
-        case _:
-            return Shape(token.count, before.height, before.width)
+    if token.kind == "G":
+        return Shape(before.channels)
+    height, width = (_side_after(token, side) for side in (before.height, before.width))
+    if height < 1 or width < 1:
+        what = f"a {'window' if token.is_pool else 'kernel'} of {token.window}×{token.window}"
+        raise _error(token, position, f"{what}{' without padding' if token.valid else ''} does not fit into {before}")
+    return Shape(before.channels if token.is_pool else token.count, height, width)
+
+
+def _side_after(token: Token, side: int) -> int:
+    """Height or width after a convolution or pool; below 1 where the window does not fit."""
+    padded = token.is_convolution and not token.valid
+    return -(-side // token.effective_stride) if padded else (side - token.window) // token.effective_stride + 1
 
 
 def _error(token: Token, position: int, message: str) -> UserError:

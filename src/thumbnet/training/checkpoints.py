@@ -18,7 +18,7 @@ from thumbnet.files import fresh_folder, write_json
 from thumbnet.nets.builder import build_network
 from thumbnet.nets.layers import Classifier
 from thumbnet.nets.notation import Shape
-from thumbnet.params import ModelParams
+from thumbnet.params import NetworkParams, TorchvisionParams, network_params
 
 WEIGHTS = "weights.safetensors"
 CARD = "model.json"
@@ -30,7 +30,7 @@ class Card:
 
     Attributes:
         member: its name in `models`.
-        model: its network, as `ModelParams` reads it.
+        model: its network, as `network_params` reads it.
         classes: names in the order of the logits.
         input_shape: height, width and channels of one image.
         parameters: the number of trained values.
@@ -50,7 +50,7 @@ class Card:
 
 
 def make_classifier(
-    params: ModelParams, image: tuple[int, int, int], classes: int, statistics: Statistics, seed: int
+    params: NetworkParams, image: tuple[int, int, int], classes: int, statistics: Statistics, seed: int
 ) -> Classifier:
     """A new classifier, with its initial weights, on the CPU.
 
@@ -102,7 +102,10 @@ def load_classifier(folder: Path, device: str | torch.device = "cpu") -> Classif
     """
     card = load_card(folder)
     weights = load_file(folder / WEIGHTS, device=str(device))
-    network = build_network(ModelParams(**card.model), image_shape(card.input_shape), len(card.classes))
+    params = network_params(card.model)
+    if isinstance(params, TorchvisionParams):  # its weights lie here: none are fetched to begin from
+        params = params.model_copy(update={"pretrained": "none"})
+    network = build_network(params, image_shape(card.input_shape), len(card.classes))
     classifier = Classifier(network, weights["mean"], weights["std"])
     classifier.load_state_dict(weights)
     return classifier.to(memory_format=torch.channels_last).to(device).eval()
