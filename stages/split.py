@@ -1,4 +1,4 @@
-"""The images divided into train, validation and test, as `split` says."""
+"""The images divided into train, validation and test, as `split` says, with the noise of `corruption` on train."""
 
 from thumbnet.stage import run_stage  # isort: skip
 
@@ -8,7 +8,7 @@ from thumbnet.params import Params
 
 
 def main(params: Params) -> None:
-    split(paths.raw(params.dataset.name), paths.SPLITS, params.split, params.seed)
+    split(paths.raw(params.dataset.name), paths.SPLITS, params.split, params.corruption, params.seed)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,13 @@ from thumbnet.data import arrays
 from thumbnet.data.arrays import DatasetInfo, load_info, load_split, save_info, save_split
 from thumbnet.data.split import Plan, plan_split, split
 from thumbnet.errors import UserError
-from thumbnet.params import SplitParams
+from thumbnet.params import CorruptionParams, SplitParams
 
 TRAIN = np.repeat([0, 1, 2], [50, 30, 20])
 TRAIN = np.random.default_rng(1).permutation(TRAIN)
 TEST = np.tile([0, 1, 2], 10)
 NO_TEST = TEST[:0]
+CLEAN = CorruptionParams(label_noise=0.0, pixel_noise=0.0)
 
 
 def params(kind: str, validation: float) -> SplitParams:
@@ -45,6 +46,15 @@ def test_every_image_goes_to_one_split(kind, validation, test, expected):
     everything = {("train", index) for index in range(100)} | {("test", index) for index in range(len(test))}
     assert len(used) == len(set(used))
     assert set(used) == everything
+
+
+def test_train_test_validates_on_the_test_images_and_warns_of_it(capsys):
+    plan = plan_split(TRAIN, TEST, params("train_test", 5), 0)
+    assert plan["train"][1].tolist() == list(range(100))
+    for name in ("validation", "test"):
+        assert plan[name][0] == "test"
+        assert plan[name][1].tolist() == list(range(30))
+    assert capsys.readouterr().out.startswith("warning: split.kind = train_test validates on the test images")
 
 
 def test_holdout_is_the_last_of_train_and_test_halves_the_first_of_test():
@@ -87,6 +97,7 @@ def test_chance_follows_the_seed(kind, test, name):
         ("holdout", 50, NO_TEST, "leaves nothing of 100 training images"),
         ("test_halves", 30, TEST, "30 leaves nothing of 30 test images"),
         ("test_halves", 10, NO_TEST, "no test images; allowed are holdout and fraction"),
+        ("train_test", 1, NO_TEST, "no test images; allowed are holdout and fraction"),
         ("fraction", 0.001, TEST, "too few images for a split by class"),
     ],
 )
@@ -110,7 +121,7 @@ def raw(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("images_per_chunk", [1, 7, 1000])
 def test_files_hold_the_images_that_were_chosen(raw, tmp_path, images_per_chunk, monkeypatch):
     monkeypatch.setattr(arrays, "CHUNK_BYTES", images_per_chunk * 6)
-    split(raw, tmp_path / "splits", params("fraction", 0.2), seed=3)
+    split(raw, tmp_path / "splits", params("fraction", 0.2), CLEAN, seed=3)
     plan = plan_split(TRAIN, TEST, params("fraction", 0.2), seed=3)
     for name, (source, indices) in plan.items():
         images, labels = load_split(tmp_path / "splits", name, mmap=True)
@@ -123,7 +134,7 @@ def test_files_hold_the_images_that_were_chosen(raw, tmp_path, images_per_chunk,
 
 
 def test_the_same_split_has_the_same_bytes_and_another_seed_another_hash(raw, tmp_path):
-    infos = [split(raw, tmp_path / str(n), params("fraction", 0.2), seed) for n, seed in enumerate((1, 1, 2))]
+    infos = [split(raw, tmp_path / str(n), params("fraction", 0.2), CLEAN, seed) for n, seed in enumerate((1, 1, 2))]
     first, again = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in "01")
     assert first == again
     assert len(first) == 7
@@ -134,16 +145,16 @@ def test_the_same_split_has_the_same_bytes_and_another_seed_another_hash(raw, tm
 def test_a_class_without_training_images_is_the_users_mistake(raw, tmp_path):
     np.save(raw / "train_labels.npy", np.repeat([0, 1, 2], [50, 30, 20]))
     with pytest.raises(UserError, match="no training images of c;"):
-        split(raw, tmp_path / "splits", params("holdout", 20), 0)
+        split(raw, tmp_path / "splits", params("holdout", 20), CLEAN, 0)
 
 
 def test_a_failure_leaves_the_earlier_result_alone(raw, tmp_path):
     destination = tmp_path / "splits"
-    split(raw, destination, params("holdout", 10), 0)
+    split(raw, destination, params("holdout", 10), CLEAN, 0)
     before = sorted(path.name for path in destination.iterdir())
     np.save(raw / "train_images.npy", np.zeros((3, 2, 3, 1), np.uint8))  # fewer images than labels
     with pytest.raises(IndexError):
-        split(raw, destination, params("holdout", 20), 0)
+        split(raw, destination, params("holdout", 20), CLEAN, 0)
     assert sorted(path.name for path in destination.iterdir()) == before
     assert json.loads((destination / "dataset.json").read_text())["counts"]["validation"] == 10
     assert sorted(path.name for path in tmp_path.iterdir()) == ["raw", "splits"]
@@ -151,4 +162,4 @@ def test_a_failure_leaves_the_earlier_result_alone(raw, tmp_path):
 
 def test_missing_input_names_the_file_and_the_command(tmp_path):
     with pytest.raises(UserError, match=r"dataset\.json is missing; to make it: dvc repro"):
-        split(tmp_path / "nothing", tmp_path / "splits", params("holdout", 10), 0)
+        split(tmp_path / "nothing", tmp_path / "splits", params("holdout", 10), CLEAN, 0)

@@ -1,4 +1,4 @@
-"""The three stages, run as DVC runs them, on the digits."""
+"""The stages that make data, run as DVC runs them, on the digits."""
 
 import json
 import os
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,3 +51,19 @@ def test_from_download_to_statistics(digits):
         np.testing.assert_allclose(statistics["mean"], train.mean(0), rtol=1e-13)
         assert statistics["std"].min() > 0
     assert json.loads((digits / "metrics/normalisation.json").read_text())["images"] == 1142
+
+
+def test_previews_show_what_is_there_and_nothing_from_before(digits):
+    assert run("download", digits).returncode == 0
+    pictures = digits / "plots/preview"
+    for noise, expected in ((0.3, {"classes", "augmentation", "corruption"}), (0, {"classes", "augmentation"})):
+        params = yaml.safe_load((digits / "params.yaml").read_text())
+        params["corruption"]["label_noise"] = noise
+        (digits / "params.yaml").write_text(yaml.safe_dump(params))
+        for stage in ("split", "preview"):
+            result = run(stage, digits)
+            assert result.returncode == 0, result.stderr
+        assert {path.stem for path in pictures.iterdir()} == expected
+    for path in pictures.iterdir():
+        with Image.open(path) as picture:
+            assert picture.width > 500

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from thumbnet.figures.galleries import HEADER, TILE, draw_gallery, enlarge, find_mistakes, write_mistakes_table
-from thumbnet.figures.style import save_figure
+from thumbnet.figures.galleries import draw_gallery, draw_samples, find_mistakes, write_mistakes_table
+from thumbnet.figures.style import INK, RIGHT, WRONG, save_figure
+from thumbnet.figures.tiles import HEADER, TILE
 from thumbnet.judging.predictions import Predictions
 
 CLASSES = ["cat", "dog", "owl"]
@@ -51,34 +51,6 @@ def test_the_table_of_a_perfect_network_is_its_header(tmp_path: Path) -> None:
     assert (tmp_path / "bn.csv").read_text() == "split,index,true,predicted,probability,true_probability\n"
 
 
-@pytest.mark.parametrize(
-    ("shape", "expected"),
-    [
-        ((28, 28, 1), (224, 224, 3)),  # 8 times
-        ((32, 32, 3), (224, 224, 3)),  # 7 times
-        ((8, 8, 1), (224, 224, 3)),  # 28 times
-        ((400, 200, 3), (224, 112, 3)),  # reduced
-    ],
-)
-def test_images_are_enlarged_to_fit_a_tile(shape: tuple[int, int, int], expected: tuple[int, int, int]) -> None:
-    assert enlarge(pictures(1, *shape)[0]).shape == expected
-
-
-def test_every_pixel_stays_a_sharp_square_in_the_picture(tmp_path: Path) -> None:
-    images = pictures(5, 28, 28)
-    mistakes = find_mistakes(PREDICTIONS)
-    save_figure(draw_gallery(images, mistakes, CLASSES, 1, 1, "bn, test"), tmp_path / "gallery.png")
-    picture = np.asarray(Image.open(tmp_path / "gallery.png").convert("RGB"))  # (height, width, 3)
-    expected = enlarge(images[mistakes[0].index])
-    tall, wide, _ = expected.shape
-    found = [
-        (top, left)
-        for top, left in np.argwhere((picture[:-tall, :-wide] == expected[0, 0]).all(axis=-1))
-        if np.array_equal(picture[top : top + tall, left : left + wide], expected)
-    ]
-    assert len(found) == 1
-
-
 def test_captions_name_the_true_class_the_predicted_one_and_its_probability() -> None:
     drawn = texts(draw_gallery(pictures(5), find_mistakes(PREDICTIONS), CLASSES, 1, 2, "bn, test"))
     assert "bn, test" in drawn
@@ -99,17 +71,34 @@ def test_a_perfect_network_gets_a_picture_that_says_so() -> None:
     assert "No mistakes: all 5 images are right" in texts(figure)
 
 
-@pytest.mark.parametrize("columns", [1, 2, 5])
-def test_long_names_stay_inside_and_apart(columns: int) -> None:
-    classes = [f"a folder with $dollars$ and a very long name, number {i}" for i in range(3)]
-    figure = draw_gallery(pictures(5, 28, 28), find_mistakes(PREDICTIONS), classes, 5, columns, "network " * 30)
-    renderer = FigureCanvasAgg(figure).get_renderer()
-    boxes = [text.get_window_extent(renderer) for text in figure.texts]
-    for i, box in enumerate(boxes):
-        assert 0 <= box.x0 < box.x1 <= figure.bbox.width
-        assert 0 <= box.y0 < box.y1 <= figure.bbox.height
-        for other in boxes[:i]:
-            assert not (box.x0 < other.x1 and other.x0 < box.x1 and box.y0 < other.y1 and other.y0 < box.y1)
+def test_samples_show_right_and_wrong_predictions_in_their_colours() -> None:
+    figure = draw_samples(pictures(5), PREDICTIONS, CLASSES, 6, 4, "bn, test")
+    assert "5 of 5, drawn at random: 1 right, 4 wrong" in texts(figure)
+    drawn = [(text.get_text(), text.get_color()) for text in figure.texts][5:]
+    captions = [tuple(drawn[i : i + 3]) for i in range(0, len(drawn), 3)]
+    assert set(captions) == {
+        (("✓ cat", RIGHT), ("cat", INK), ("70.0 %", INK)),
+        (("✓ cat", RIGHT), ("✗ dog", WRONG), ("60.0 %", WRONG)),
+        (("✓ dog", RIGHT), ("✗ owl", WRONG), ("90.0 %", WRONG)),
+        (("✓ owl", RIGHT), ("✗ dog", WRONG), ("60.0 %", WRONG)),
+        (("✓ dog", RIGHT), ("✗ cat", WRONG), ("50.0 %", WRONG)),
+    }
+
+
+@pytest.mark.parametrize(("rows", "columns", "shown"), [(6, 4, 24), (1, 1, 1), (20, 20, 60)])
+def test_samples_are_the_same_images_for_every_network(rows: int, columns: int, shown: int) -> None:
+    """Each image has a class of its own here, so that the captions tell which were drawn."""
+    classes = [f"class {label}" for label in range(60)]
+
+    def drawn(seed: int) -> list[str]:
+        probabilities = np.random.default_rng(seed).dirichlet(np.ones(60), 60).astype(np.float32)
+        figure = draw_samples(pictures(60), Predictions(probabilities, np.arange(60)), classes, rows, columns, "bn")
+        return [text for text in texts(figure) if text.startswith("✓ class")]
+
+    first = drawn(seed=1)
+    assert first == drawn(seed=2)
+    assert len(set(first)) == shown
+    assert first[:1] != ["✓ class 0"], "at random"
 
 
 def test_the_same_gallery_gives_the_same_bytes_without_a_date(tmp_path: Path) -> None:

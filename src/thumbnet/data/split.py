@@ -1,7 +1,7 @@
 """The split stage: which images train, which validate, which test.
 
 Validation images are cut from train or from test as `split` says, and where there is no test set one is cut from train
-as well. Images are copied in pieces, unchanged, so that any number of them fits in memory.
+as well. Images are copied in pieces, so that any number of them fits in memory; noise is put on train alone.
 """
 
 from pathlib import Path
@@ -21,9 +21,10 @@ from thumbnet.data.arrays import (
     save_info,
     sha256_of,
 )
+from thumbnet.data.corruption import TRUE_LABELS, add_pixel_noise, draw_labels
 from thumbnet.errors import UserError
 from thumbnet.files import fresh_folder
-from thumbnet.params import SplitParams
+from thumbnet.params import CorruptionParams, SplitParams
 
 Indices = NDArray[np.int64]  # (n,)
 
@@ -31,15 +32,16 @@ Indices = NDArray[np.int64]  # (n,)
 Plan = dict[str, tuple[str, Indices]]
 
 
-def split(raw: Path, destination: Path, params: SplitParams, seed: int) -> DatasetInfo:
-    """Divides a data set into train, validation and test, and prints their sizes.
+def split(raw: Path, destination: Path, params: SplitParams, corruption: CorruptionParams, seed: int) -> DatasetInfo:
+    """Divides a data set into train, validation and test, corrupts train if asked to, and prints what was done.
 
     Args:
         raw: the folder that `download` wrote.
         destination: the folder to write, replaced as a whole: `{train,validation,test}_{images,labels}.npy` and
-            `dataset.json`.
+            `dataset.json`; where labels are noisy, also `train_true_labels.npy`, what they were.
         params: the `split` section of `params.yaml`.
-        seed: decides where chance does: for `fraction`, and for a test set cut from train.
+        corruption: its `corruption` section.
+        seed: decides where chance does: for `fraction`, for a test set cut from train, and for noise.
 
     Returns:
         What was written.
@@ -52,7 +54,10 @@ def split(raw: Path, destination: Path, params: SplitParams, seed: int) -> Datas
     plan = plan_split(train_labels, test_labels, params, seed)
     _check_classes(train_labels[plan["train"][1]], info.classes)
     with fresh_folder(destination) as folder:
-        sha256 = {name: _copy(raw, source, indices, folder, name) for name, (source, indices) in plan.items()}
+        for name, (source, indices) in plan.items():
+            _copy(raw, source, indices, folder, name)
+        _corrupt(folder, corruption, len(info.classes), seed)
+        sha256 = {name: sha256_of(*load_split(folder, name, mmap=True)) for name in plan}
         counts = {name: len(indices) for name, (_, indices) in plan.items()}
         result = DatasetInfo(info.name, info.classes, info.image_shape, counts, sha256)
         save_info(folder, result)
@@ -64,8 +69,9 @@ def plan_split(train_labels: Labels, test_labels: Labels, params: SplitParams, s
     """Decides which image goes where.
 
     `holdout` takes the last `validation` images of train, `fraction` that share of each class of train, `test_halves`
-    the first `validation` images of test. Without test images, as many as there are for validation are cut from the
-    rest of train, the same share of each class, and a line says so.
+    the first `validation` images of test. `train_test` leaves train whole and validates on the test images, which a
+    line warns of. Without test images, as many as there are for validation are cut from the rest of train, the same
+    share of each class, and a line says so.
 
     Args:
         train_labels: classes of the raw training images, (n,).
@@ -78,11 +84,19 @@ def plan_split(train_labels: Labels, test_labels: Labels, params: SplitParams, s
     """
     everything = np.arange(len(train_labels))
     all_of_test = np.arange(len(test_labels))
+    if params.kind in ("test_halves", "train_test") and len(test_labels) == 0:
+        raise UserError(f"split.kind = {params.kind} takes validation from test, and this data set has no test images;"
+                        " allowed are holdout and fraction")  # fmt: skip
+    if params.kind == "train_test":
+        print("warning: split.kind = train_test validates on the test images: epochs and members are chosen by the"
+              " images that judge them, so that their test accuracies come out too high")  # fmt: skip
+        return {
+            "train": ("train", everything),
+            "validation": ("test", all_of_test),
+            "test": ("test", all_of_test),
+        }
     if params.kind == "test_halves":
         size = int(params.validation)
-        if len(test_labels) == 0:
-            raise UserError("split.kind = test_halves cuts validation from test, and this data set has no test images;"
-                            " allowed are holdout and fraction")  # fmt: skip
         _check_size(size, len(test_labels), "test images")
         return {
             "train": ("train", everything),
@@ -129,8 +143,8 @@ def _stratified(indices: Indices, labels: Labels, size: int | float, seed: int) 
     return np.sort(left), np.sort(cut)
 
 
-def _copy(raw: Path, source: str, indices: Indices, folder: Path, name: str) -> str:
-    """Copies the chosen images and labels to a new split, and returns the sha256 over both."""
+def _copy(raw: Path, source: str, indices: Indices, folder: Path, name: str) -> None:
+    """Copies the chosen images and labels to a new split."""
     images, labels = load_split(raw, source, mmap=True)
     copied = open_memmap(images_file(folder, name), "w+", np.uint8, (len(indices), *images.shape[1:]))
     rows = rows_per_chunk(images)
@@ -138,4 +152,19 @@ def _copy(raw: Path, source: str, indices: Indices, folder: Path, name: str) -> 
         copied[start : start + rows] = images[indices[start : start + rows]]
     copied.flush()
     np.save(labels_file(folder, name), labels[indices])
-    return sha256_of(copied, labels[indices])
+
+
+def _corrupt(folder: Path, params: CorruptionParams, classes: int, seed: int) -> None:
+    """Puts the noise that is asked for on the training split."""
+    if params.label_noise:
+        labels = np.load(labels_file(folder, "train"))
+        noisy = draw_labels(labels, params.label_noise, classes, seed)
+        np.save(folder / TRUE_LABELS, labels)
+        np.save(labels_file(folder, "train"), noisy)
+        drawn, wrong = round(params.label_noise * len(labels)), np.count_nonzero(noisy != labels)
+        print(f"label noise: {drawn:,} of {len(labels):,} training labels drawn anew, {wrong:,} of them are wrong now")
+    if params.pixel_noise:
+        images = open_memmap(images_file(folder, "train"), "r+")
+        add_pixel_noise(images, params.pixel_noise, seed)
+        images.flush()
+        print(f"pixel noise: of variance {params.pixel_noise:g} on {len(images):,} training images")

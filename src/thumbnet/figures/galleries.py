@@ -1,10 +1,9 @@
-"""Galleries of mistakes: the images that a network got wrong, with what they are and what it took them for.
+"""Galleries: images with what they are and what a network took them for, its mistakes or some drawn at random.
 
-`find_mistakes` picks and orders, `draw_gallery` draws the first of them, `mistakes_table` lists them all. Images are
-enlarged by whole factors, so that every pixel of a thumbnail stays a sharp square.
+`find_mistakes` picks and orders, `draw_gallery` draws the first of them, `mistakes_table` lists them all;
+`draw_samples` shows how the network does in general.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,22 +11,16 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from PIL import Image
 
 from thumbnet.figures import style
+from thumbnet.figures.tiles import Tile, Words, draw_tiles
 from thumbnet.files import write_table
 from thumbnet.judging.predictions import Predictions
 
-# All lengths in pixels, type in points.
-TILE = 224  # the most that an image may be high and wide
-GAP = 32  # between neighbouring images
-LINE = 27  # from one line of a caption to the next
-CAPTION = 10 + 2 * LINE
-HEADER = 136
-NARROWEST = 488  # leaves room for the header over a single column
-TEXT_TYPE, CAPTION_TYPE = 13.0, 14.0
-
 MISTAKE_COLUMNS = ("split", "index", "true", "predicted", "probability", "true_probability")
+
+#: Of the samples: the same for all networks, whose pictures can be compared then.
+SAMPLES_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -115,79 +108,66 @@ def draw_gallery(
         columns: how many at most.
         title: what was judged, e.g. "bn, test".
     """
-    shown = mistakes[: rows * columns]
-    tiles = [enlarge(np.asarray(images[mistake.index])) for mistake in shown]
-    high, wide, _ = tiles[0].shape if tiles else (0, 0, 3)
-    across, down = wide + GAP, high + CAPTION + GAP
-    corners = [(style.MARGIN + i % columns * across, HEADER + i // columns * down) for i in range(len(shown))]
-    width = max(2 * style.MARGIN + min(columns, len(shown)) * across - GAP, NARROWEST)
-    height = HEADER + math.ceil(len(shown) / columns) * down
+    if not mistakes:
+        return draw_tiles([], columns, title, [[Words(f"No mistakes: all {len(images):,} images are right")]])
+    number = f"{len(mistakes):,} {'mistake' if len(mistakes) == 1 else 'mistakes'}"
+    key = [
+        Words(f"{style.RIGHT_MARK} true class    ", style.RIGHT),
+        Words(f"{style.WRONG_MARK} predicted class, probability", style.WRONG),
+    ]
+    tiles = [
+        Tile(
+            np.asarray(images[mistake.index]),
+            (
+                _true(classes[mistake.true]),
+                _predicted(classes[mistake.predicted], mistake.probability, right=False),
+            ),
+        )
+        for mistake in mistakes[: rows * columns]
+    ]
+    return draw_tiles(tiles, columns, title, [[Words(f"{number} of {len(images):,}, most confident first")], key])
 
-    with style.house_style():
-        figure = style.new_figure(width, height)
-        figure.figimage(_paste(tiles, corners, width, height), origin="upper", resize=False)
-        _draw_header(figure, title, len(mistakes), len(images))
-        for mistake, (x, y) in zip(shown, corners, strict=True):
-            _draw_caption(figure, mistake, classes, x, y + high + 10, wide)
-    return figure
 
+def draw_samples(
+    images: NDArray[np.uint8], predictions: Predictions, classes: Sequence[str], rows: int, columns: int, title: str
+) -> Figure:
+    """Images drawn at random, each over its true class and the predicted one, which is red and marked where wrong.
 
-def enlarge(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """One image as large as fits into a tile: by a whole factor if it is smaller, smoothly reduced if it is larger.
+    The draw is the same for every network.
 
     Args:
-        image: (height, width, 1 or 3).
-
-    Returns:
-        (height, width, 3), at most `TILE` high and wide.
+        images: the whole split, uint8, (n, height, width, 1 or 3); a memory map will do.
+        predictions: of the same images.
+        classes: the classes' names, in the order of their labels.
+        rows: how many at most.
+        columns: how many at most.
+        title: what was judged, e.g. "bn, test".
     """
-    height, width, channels = image.shape
-    colour = image if channels == 3 else image.repeat(3, axis=2)
-    if max(height, width) <= TILE:
-        factor = TILE // max(height, width)
-        return colour.repeat(factor, axis=0).repeat(factor, axis=1)
-    shrink = TILE / max(height, width)
-    size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-    return np.asarray(Image.fromarray(colour).resize(size, Image.Resampling.LANCZOS))
+    drawn = np.random.default_rng(SAMPLES_SEED).permutation(len(images))[: rows * columns]
+    labels, predicted = predictions.labels[drawn], predictions.predicted[drawn]  # (rows·columns,)
+    sure = predictions.probabilities[drawn, predicted]
+    tiles = [
+        Tile(
+            np.asarray(images[index]),
+            (_true(classes[true]), _predicted(classes[guess], float(probability), right=true == guess)),
+        )
+        for index, true, guess, probability in zip(drawn, labels, predicted, sure, strict=True)
+    ]
+    right = int((labels == predicted).sum())
+    key = [
+        Words(f"{style.RIGHT_MARK} true class    ", style.RIGHT),
+        Words("prediction    ", style.INK),
+        Words(f"{style.WRONG_MARK} wrong prediction", style.WRONG),
+    ]
+    number = Words(f"{len(drawn)} of {len(images):,}, drawn at random: {right} right, {len(drawn) - right} wrong")
+    return draw_tiles(tiles, columns, title, [[number], key])
 
 
-def _paste(
-    tiles: Sequence[NDArray[np.uint8]], corners: Sequence[tuple[int, int]], width: int, height: int
-) -> NDArray[np.uint8]:
-    """White paper with a tile at each corner, a hairline around it.
-
-    Returns:
-        (height, width, 3).
-    """
-    paper = np.full((height, width, 3), 255, dtype=np.uint8)
-    hairline = [int(style.RULE[i : i + 2], 16) for i in (1, 3, 5)]
-    for tile, (left, top) in zip(tiles, corners, strict=True):
-        bottom, right = top + tile.shape[0], left + tile.shape[1]
-        paper[top - 1 : bottom + 1, left - 1 : right + 1] = hairline
-        paper[top:bottom, left:right] = tile
-    return paper
+def _true(name: str) -> Words:
+    return Words(f"{style.RIGHT_MARK} {name}", style.RIGHT)
 
 
-def _draw_header(figure: Figure, title: str, mistakes: int, images: int) -> None:
-    style.write_title(figure, title)
-    if not mistakes:
-        praise = f"No mistakes: all {images:,} images are right"
-        style.write(figure, style.MARGIN, 64, praise, TEXT_TYPE, colour=style.FAINT)
-        return
-    count = f"{mistakes:,} {'mistake' if mistakes == 1 else 'mistakes'} of {images:,}, most confident first"
-    style.write(figure, style.MARGIN, 64, count, TEXT_TYPE, colour=style.FAINT)
-    key = f"{style.RIGHT_MARK} true class    "
-    style.write(figure, style.MARGIN, 90, key, TEXT_TYPE, colour=style.RIGHT)
-    style.write(figure, style.MARGIN + style.text_width(key, TEXT_TYPE), 90,
-                f"{style.WRONG_MARK} predicted class, probability", TEXT_TYPE, colour=style.WRONG)  # fmt: skip
-
-
-def _draw_caption(figure: Figure, mistake: Mistake, classes: Sequence[str], x: int, y: int, width: int) -> None:
-    """The true class over the predicted one, with its probability flush with the image's right edge."""
-    sure = style.percent(mistake.probability, 1)
-    room = width - style.text_width(sure, CAPTION_TYPE) - 8
-    true = style.ellipsize(f"{style.RIGHT_MARK} {classes[mistake.true]}", width, CAPTION_TYPE)
-    predicted = style.ellipsize(f"{style.WRONG_MARK} {classes[mistake.predicted]}", room, CAPTION_TYPE)
-    style.write(figure, x, y, true, CAPTION_TYPE, colour=style.RIGHT)
-    style.write(figure, x, y + LINE, predicted, CAPTION_TYPE, colour=style.WRONG)
-    style.write(figure, x + width, y + LINE, sure, CAPTION_TYPE, colour=style.WRONG, align="right")
+def _predicted(name: str, probability: float, right: bool) -> Words:
+    """The class that was chosen, with its probability."""
+    sure = style.percent(probability, 1)
+    return Words(name, style.INK, aside=sure) if right else Words(f"{style.WRONG_MARK} {name}", style.WRONG, aside=sure)

@@ -1,7 +1,7 @@
 """Batches cut from whole tensors: no worker processes, no files, no Python per image.
 
-A data set of images lies on the device as one uint8 tensor; a batch is an index into it, augmented as a whole before
-it becomes floating point.
+A data set of images lies on the device as one uint8 tensor; a batch is an index into it. Changing it is left to
+`thumbnet.training.augmentation`.
 """
 
 import warnings
@@ -11,10 +11,8 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from thumbnet.data.arrays import load_split
-from thumbnet.params import AugmentParams
 
 
 @dataclass(frozen=True)
@@ -50,52 +48,27 @@ def load_images(folder: Path, split: str, device: torch.device) -> Images:
         return Images(torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device))
 
 
-def shuffled_batches(split: Images, batch_size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+def shuffled_batches(
+    split: Images, batch_size: int, generator: torch.Generator
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """One epoch in random order; the incomplete batch at its end is left out, another one in each epoch.
 
     Args:
         split: n images and labels.
         batch_size: images a batch; all n of them where n is smaller.
         generator: of the CPU.
+
+    Yields:
+        Images (batch, height, width, channels), their labels (batch,), and their places in the split (batch,).
     """
     count = len(split)
     size = min(batch_size, count)
     order = torch.randperm(count, generator=generator).to(split.images.device)
     for start in range(0, count - size + 1, size):
         chosen = order[start : start + size]
-        yield split.images[chosen], split.labels[chosen]
+        yield split.images[chosen], split.labels[chosen], chosen
 
 
 def batches_per_epoch(count: int, batch_size: int) -> int:
     """How many batches `shuffled_batches` makes of `count` images."""
     return max(1, count // batch_size)
-
-
-def augment(images: Tensor, params: AugmentParams, generator: torch.Generator) -> Tensor:
-    """Random changes, each image its own draw, as whole-tensor operations.
-
-    Args:
-        images: (n, height, width, channels), uint8.
-        params: which changes.
-        generator: of the CPU; the draws are the same on every device.
-    """
-    if params.crop:
-        images = _crop(images, params.crop, generator)
-    if params.flip:
-        images = _flip(images, generator)
-    return images
-
-
-def _flip(images: Tensor, generator: torch.Generator) -> Tensor:
-    flipped = torch.rand(len(images), generator=generator).to(images.device) < 0.5
-    return torch.where(flipped[:, None, None, None], images.flip(2), images)
-
-
-def _crop(images: Tensor, pad: int, generator: torch.Generator) -> Tensor:
-    """Random crops of the original size out of images with a black border of `pad` pixels."""
-    count, height, width, _ = images.shape
-    padded = functional.pad(images, (0, 0, pad, pad, pad, pad))  # (n, height + 2·pad, width + 2·pad, channels)
-    windows = padded.unfold(1, height, 1).unfold(2, width, 1)  # (n, 2·pad + 1, 2·pad + 1, channels, height, width)
-    top, left = torch.randint(2 * pad + 1, (2, count), generator=generator).to(images.device)
-    chosen = windows[torch.arange(count, device=images.device), top, left]  # (n, channels, height, width)
-    return chosen.permute(0, 2, 3, 1).contiguous()

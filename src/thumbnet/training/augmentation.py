@@ -1,0 +1,167 @@
+"""Augmentation: random changes of a batch of training images, each image its own draws, as whole-tensor operations.
+
+They come in this order, and those that are off cost nothing:
+
+1. `crop`, `mirror`: whole pixels are moved, in uint8.
+2. `turn_and_shift`: rotation and shift in one bilinear resampling, so that images are blurred once. Makes float32.
+3. `blacken`: cutout.
+4. Gaussian noise. Makes float32.
+
+`Augmenter` draws; the functions do as they are told. What is drawn comes from a generator of the CPU, so that it is
+the same on every device.
+"""
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from thumbnet.params import AugmentParams
+
+
+class Augmenter:
+    """The random changes of one training.
+
+    Args:
+        params: which changes.
+        count: images in the training split.
+        generator: of the CPU.
+    """
+
+    def __init__(self, params: AugmentParams, count: int, generator: torch.Generator) -> None:
+        self._params = params
+        self._generator = generator
+        self._mirrored_first = torch.zeros(0, dtype=torch.bool)  # (count,): the half that alternating flips begin with
+        if params.flip == "alternating":
+            self._mirrored_first = torch.randperm(count, generator=generator) < (count + 1) // 2
+
+    def __call__(self, images: Tensor, chosen: Tensor, epoch: int) -> Tensor:
+        """Changes one batch.
+
+        Args:
+            images: (n, height, width, channels), uint8; they stay as they are.
+            chosen: (n,), int64, on the images' device: their places in the training split.
+            epoch: counted from 1.
+
+        Returns:
+            (n, height, width, channels), uint8; or float32 between 0 and 255 after a rotation or a shift, and also
+            beyond these bounds after noise.
+        """
+        params, device = self._params, images.device
+        if params.crop:
+            top, left = torch.randint(2 * params.crop + 1, (2, len(images)), generator=self._generator).to(device)
+            images = crop(images, top, left, params.crop)
+        if params.flip != "none":
+            images = mirror(images, self._mirrored(chosen, epoch))
+        if params.rotation or params.shift:
+            turn, down, right = 2 * torch.rand(3, len(images), generator=self._generator).to(device) - 1
+            images = turn_and_shift(images, params.rotation * turn, params.shift * down, params.shift * right)
+        if params.cutout:
+            row, column = (
+                torch.randint(side, (len(images),), generator=self._generator).to(device) for side in images.shape[1:3]
+            )
+            images = blacken(images, row, column, params.cutout)
+        if params.pixel_noise:
+            noise = torch.randn(images.shape, generator=self._generator).to(device)
+            images = torch.add(images, noise, alpha=255 * math.sqrt(params.pixel_noise))
+        return images
+
+    def _mirrored(self, chosen: Tensor, epoch: int) -> Tensor:
+        """Which images of the batch are mirrored; (n,), bool."""
+        if self._params.flip == "random":
+            return torch.rand(len(chosen), generator=self._generator).to(chosen.device) < 0.5
+        if self._mirrored_first.device != chosen.device:
+            self._mirrored_first = self._mirrored_first.to(chosen.device)
+        mirrored = self._mirrored_first[chosen]
+        return mirrored if epoch % 2 else ~mirrored
+
+
+def preview(images: NDArray[np.uint8], params: AugmentParams, epochs: int, seed: int) -> NDArray[np.uint8]:
+    """What the first epochs of a training may see of some images, to be looked at: rounded, and clipped to 0 to 255.
+
+    Args:
+        images: (n, height, width, channels).
+        params: which changes.
+        epochs: how many.
+        seed: of the draws.
+
+    Returns:
+        (epochs, n, height, width, channels).
+    """
+    batch, chosen = torch.tensor(images), torch.arange(len(images))
+    augment = Augmenter(params, len(images), torch.Generator().manual_seed(seed))
+    seen = torch.stack([augment(batch, chosen, epoch) for epoch in range(1, epochs + 1)])
+    return seen.float().round().clamp(0, 255).to(torch.uint8).numpy()
+
+
+def crop(images: Tensor, top: Tensor, left: Tensor, pad: int) -> Tensor:
+    """Windows of the original size out of images with a black border of `pad` pixels.
+
+    Args:
+        images: (n, height, width, channels), uint8.
+        top: (n,), int64: the first row of each window, 0 to 2·pad; `pad` is the image as it was.
+        left: (n,), int64: the same of its columns.
+        pad: pixels.
+    """
+    _, height, width, _ = images.shape
+    padded = functional.pad(images, (0, 0, pad, pad, pad, pad))  # (n, height + 2·pad, width + 2·pad, channels)
+    windows = padded.unfold(1, height, 1).unfold(2, width, 1)  # (n, 2·pad + 1, 2·pad + 1, channels, height, width)
+    chosen = windows[torch.arange(len(images), device=images.device), top, left]  # (n, channels, height, width)
+    return chosen.permute(0, 2, 3, 1).contiguous()
+
+
+def mirror(images: Tensor, mirrored: Tensor) -> Tensor:
+    """Left and right exchanged.
+
+    Args:
+        images: (n, height, width, channels).
+        mirrored: (n,), bool: in which images.
+    """
+    return torch.where(mirrored[:, None, None, None], images.flip(2), images)
+
+
+def turn_and_shift(images: Tensor, degrees: Tensor, down: Tensor, right: Tensor) -> Tensor:
+    """Images turned about their centre, then shifted, with bilinear interpolation and black around.
+
+    The pixel at p, in pixels from the centre, takes its value from R⁻¹·(p − t): R the rotation, t the shift.
+
+    Args:
+        images: (n, height, width, channels).
+        degrees: (n,), float32: counter-clockwise.
+        down: (n,), float32: the shift as a share of the height.
+        right: (n,), float32: the shift as a share of the width.
+
+    Returns:
+        (n, height, width, channels), float32.
+    """
+    _, height, width, _ = images.shape
+    cos, sin = (part(torch.deg2rad(degrees))[:, None, None] for part in (torch.cos, torch.sin))  # (n, 1, 1)
+    rows = torch.arange(height, device=images.device) - (height - 1) / 2  # pixels from the centre
+    columns = torch.arange(width, device=images.device) - (width - 1) / 2
+    y = rows[None, :, None] - height * down[:, None, None]  # (n, height, 1)
+    x = columns[None, None, :] - width * right[:, None, None]  # (n, 1, width)
+    # PyTorch's sampling wants coordinates that go from −1 to 1 along each side.
+    grid = torch.stack([(cos * x - sin * y) * (2 / width), (sin * x + cos * y) * (2 / height)], 3)  # (n, h, w, 2)
+    sampled = functional.grid_sample(
+        images.permute(0, 3, 1, 2).float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False
+    )
+    return sampled.permute(0, 2, 3, 1).contiguous()
+
+
+def blacken(images: Tensor, row: Tensor, column: Tensor, side: int) -> Tensor:
+    """Cutout (DeVries and Taylor 2017, arXiv:1708.04552): a black square, cut off where it leaves the image.
+
+    Args:
+        images: (n, height, width, channels).
+        row: (n,), int64: of the square's centre; of an even side, of the pixel below and right of it.
+        column: (n,), int64: the same.
+        side: pixels.
+    """
+    _, height, width, _ = images.shape
+    rows = torch.arange(height, device=images.device) - (row - side // 2)[:, None]  # (n, height): 0 at its first row
+    columns = torch.arange(width, device=images.device) - (column - side // 2)[:, None]  # (n, width)
+    inside = ((rows >= 0) & (rows < side))[:, :, None] & ((columns >= 0) & (columns < side))[:, None, :]
+    return images * ~inside[..., None]
