@@ -12,20 +12,22 @@ from thumbnet.judging.predictions import Predictions, save_predictions
 from thumbnet.params import Params
 from thumbnet.training.batches import load_images
 from thumbnet.training.checkpoints import load_classifier
-from thumbnet.training.devices import choose_device
+from thumbnet.training.devices import choose_device, use_threads
 from thumbnet.training.engine import predict
 
 
 def main(params: Params, member: str) -> None:
     classes = load_info(paths.SPLITS).classes
     confidence = params.evaluate.confidence
+    use_threads(params.train.threads)
     device = choose_device(params.train.device)
     classifier = load_classifier(paths.MODELS / member, device)
 
     predictions: dict[str, Predictions] = {}
     for name in params.evaluate.splits:
         split = load_images(paths.SPLITS, name, device)
-        probabilities = predict(classifier, split.images).softmax(1)  # (n, classes), always fp32
+        logits = predict(classifier, split.images, flip=params.evaluate.flip)  # (n, classes), always in fp32
+        probabilities = logits.softmax(1)
         predictions[name] = Predictions(probabilities.cpu().numpy(), split.labels.cpu().numpy())
     metrics = {
         name: judge_overall(split.probabilities, split.labels, confidence) for name, split in predictions.items()

@@ -13,7 +13,7 @@ from thumbnet.progress import TrainingProgress
 from thumbnet.tracking import TrainingRun, hash_data
 from thumbnet.training.batches import batches_per_epoch, load_images
 from thumbnet.training.checkpoints import Card, make_classifier, save_classifier
-from thumbnet.training.devices import choose_device, choose_precision, describe
+from thumbnet.training.devices import choose_device, choose_precision, describe, use_threads
 from thumbnet.training.engine import Epoch, Recipe, fit
 from thumbnet.training.history import deterministic, write_history, write_train_metrics
 
@@ -22,6 +22,7 @@ def main(params: Params, member: str) -> None:
     info = load_info(paths.SPLITS)
     data = {"name": info.name, "sha256": info.sha256}
     model = params.models[member]
+    use_threads(params.train.threads)
     device = choose_device(params.train.device)
     precision = choose_precision(params.train.precision, device)
     number_format = str(precision).removeprefix("torch.")
@@ -29,7 +30,15 @@ def main(params: Params, member: str) -> None:
     statistics = normalisation.load(paths.STATISTICS)
     classifier = make_classifier(model, info.image_shape, len(info.classes), statistics, params.seed).to(device)
     parameters = count_parameters(classifier)
-    recipe = Recipe(params.seed, params.train, params.optimizer, params.schedule, params.augment)
+    recipe = Recipe(
+        params.seed,
+        params.train,
+        params.optimizer,
+        params.schedule,
+        params.regularisation,
+        params.early_stopping,
+        params.augment,
+    )
     batches = batches_per_epoch(len(train), params.train.batch_size)
 
     print(
@@ -44,6 +53,7 @@ def main(params: Params, member: str) -> None:
                 run.log_epoch(asdict(epoch))
 
             outcome = fit(classifier, train, validation, recipe, precision, on_epoch, progress.on_batch)
+            progress.on_end(outcome)
 
         best = deterministic(outcome.best)
         used = params.training_of(member)

@@ -6,7 +6,7 @@ from typing import Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from thumbnet.training.engine import Epoch
+from thumbnet.training.engine import Epoch, Outcome
 
 
 class TrainingProgress:
@@ -50,6 +50,17 @@ class TrainingProgress:
             f"  validation {epoch.validation_accuracy:6.2%} (loss {epoch.validation_loss:.4f})"
             f"  {self._images / epoch.seconds:,.0f} images/s"
         )
+        self._print(line)
+
+    def on_end(self, outcome: Outcome) -> None:
+        """The training is over: a line where that was before its last epoch."""
+        if outcome.stopped_early:
+            ran, best = len(outcome.history), outcome.best.epoch
+            self._print(
+                f"{self._member}  stopped early, after {ran} of {self._epochs} epochs; the best was epoch {best}"
+            )
+
+    def _print(self, line: str) -> None:
         if sys.stdout.isatty():
             self._bar.console.print(line, highlight=False, soft_wrap=True)
         else:

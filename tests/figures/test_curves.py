@@ -10,13 +10,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from thumbnet.errors import UserError
 from thumbnet.figures.curves import Point, best_point, collect_histories, draw_curves, write_curves_table
 from thumbnet.figures.style import SERIES, save_figure
+from thumbnet.params import Kept
 
-HEADER = "epoch,lr,train_loss,train_accuracy,validation_loss,validation_accuracy\n"
+HEADER = "epoch,lr,train_loss,train_accuracy,validation_loss,validation_accuracy,l2_penalty\n"
 
 
 def history(folder: Path, member: str, accuracies: list[float]) -> Path:
     path = folder / f"{member}.csv"
-    lines = [f"{i + 1},0.1,{1 / (i + 1)},{accuracy + 0.01},{1.1 / (i + 1)},{accuracy}\n"
+    lines = [f"{i + 1},0.1,{1 / (i + 1)},{accuracy + 0.01},{1.1 / (i + 1)},{accuracy},0.25\n"
              for i, accuracy in enumerate(accuracies)]  # fmt: skip
     path.write_text(HEADER + "".join(lines))
     return path
@@ -24,7 +25,7 @@ def history(folder: Path, member: str, accuracies: list[float]) -> Path:
 
 def points(members: int, epochs: int) -> list[Point]:
     return [
-        Point(f"{'a-network-with-a-long-name-' * (i % 2)}{i}", epoch, split, 0.5 + 0.01 * epoch, 1 / epoch, 0.1)
+        Point(f"{'a-network-with-a-long-name-' * (i % 2)}{i}", epoch, split, 0.5 + 0.01 * epoch, 1 / epoch, 0.1, 0.0)
         for i in range(members)
         for epoch in range(1, epochs + 1)
         for split in ("train", "validation")
@@ -35,13 +36,13 @@ def test_histories_become_one_tidy_table(tmp_path: Path) -> None:
     collected = collect_histories({"gn": history(tmp_path, "gn", [0.5]), "bn": history(tmp_path, "bn", [0.25, 0.75])})
     write_curves_table(tmp_path / "curves.csv", collected)
     assert (tmp_path / "curves.csv").read_text().splitlines() == [
-        "member,epoch,split,accuracy,loss,lr",
-        "gn,1,train,0.51,1.0,0.1",
-        "gn,1,validation,0.5,1.1,0.1",
-        "bn,1,train,0.26,1.0,0.1",
-        "bn,1,validation,0.25,1.1,0.1",
-        "bn,2,train,0.76,0.5,0.1",
-        "bn,2,validation,0.75,0.55,0.1",
+        "member,epoch,split,accuracy,loss,lr,l2_penalty",
+        "gn,1,train,0.51,1.0,0.1,0.25",
+        "gn,1,validation,0.5,1.1,0.1,0.25",
+        "bn,1,train,0.26,1.0,0.1,0.25",
+        "bn,1,validation,0.25,1.1,0.1,0.25",
+        "bn,2,train,0.76,0.5,0.1,0.25",
+        "bn,2,validation,0.75,0.55,0.1,0.25",
     ]
 
 
@@ -65,15 +66,34 @@ def test_a_history_that_cannot_be_used_is_told_with_its_remedy(tmp_path: Path, c
     assert "train@bn" in str(error.value)
 
 
-@pytest.mark.parametrize(("accuracies", "best"), [([0.1, 0.3, 0.2], 2), ([0.1, 0.3, 0.3], 3), ([0.4], 1)])
-def test_the_best_epoch_has_the_highest_validation_accuracy_and_then_the_lowest_loss(
-    tmp_path: Path, accuracies: list[float], best: int
+@pytest.mark.parametrize(
+    ("accuracies", "losses", "keep", "best"),
+    [
+        ([0.1, 0.3, 0.2], [0.9, 0.8, 0.7], "validation_accuracy", 2),
+        ([0.1, 0.3, 0.3], [0.9, 0.8, 0.7], "validation_accuracy", 3),
+        ([0.4], [0.9], "validation_accuracy", 1),
+        ([0.1, 0.3, 0.2], [0.9, 0.8, 0.7], "validation_loss", 3),
+        ([0.1, 0.2, 0.3], [0.9, 0.7, 0.7], "validation_loss", 3),
+        ([0.1, 0.3, 0.2], [0.9, 0.7, 0.7], "validation_loss", 2),
+    ],
+)
+def test_the_best_epoch_is_the_one_that_the_training_keeps(
+    accuracies: list[float], losses: list[float], keep: Kept, best: int
 ) -> None:
-    assert best_point(collect_histories({"bn": history(tmp_path, "bn", accuracies)}), "bn").epoch == best
+    points = [
+        Point("bn", epoch, split, accuracy, loss, 0.1, 0.0)
+        for epoch, (accuracy, loss) in enumerate(zip(accuracies, losses, strict=True), start=1)
+        for split in ("train", "validation")
+    ]
+    assert best_point(points, "bn", keep).epoch == best
+    figure = draw_curves(points, keep)
+    assert list(np.asarray(figure.axes[0].lines[2].get_xdata())) == [best]
+    ring = {"validation_accuracy": "best validation accuracy", "validation_loss": "lowest validation loss"}[keep]
+    assert ring in [text.get_text() for legend in figure.legends for text in legend.get_texts()]
 
 
 def test_each_member_has_a_colour_two_lines_and_a_ring_in_both_panels() -> None:
-    figure = draw_curves(points(members=3, epochs=4))
+    figure = draw_curves(points(members=3, epochs=4), "validation_accuracy")
     for axes in figure.axes:
         assert len(axes.lines) == 3 * 3
         assert [line.get_color() for line in axes.lines[::3]] == list(SERIES[:3])
@@ -83,9 +103,9 @@ def test_each_member_has_a_colour_two_lines_and_a_ring_in_both_panels() -> None:
 
 
 @pytest.mark.parametrize("members", [1, 3, 8, 20])
-@pytest.mark.parametrize("epochs", [1, 40])
-def test_everything_stays_inside_the_picture_and_epochs_are_whole(members: int, epochs: int) -> None:
-    figure = draw_curves(points(members, epochs))
+@pytest.mark.parametrize(("epochs", "keep"), [(1, "validation_loss"), (40, "validation_accuracy")])
+def test_everything_stays_inside_the_picture_and_epochs_are_whole(members: int, epochs: int, keep: Kept) -> None:
+    figure = draw_curves(points(members, epochs), keep)
     renderer = FigureCanvasAgg(figure).get_renderer()
     figure.draw(renderer)
     for part in (*figure.legends, *figure.texts, *figure.axes):
@@ -98,14 +118,16 @@ def test_everything_stays_inside_the_picture_and_epochs_are_whole(members: int, 
 
 
 def test_a_training_that_diverged_is_drawn_all_the_same(tmp_path: Path) -> None:
-    lost = [Point("bn", epoch, split, 0.1, float("nan"), 9.0) for epoch in (1, 2) for split in ("train", "validation")]
-    save_figure(draw_curves(lost), tmp_path / "curves.png")
+    lost = [
+        Point("bn", epoch, split, 0.1, float("nan"), 9.0, 0.0) for epoch in (1, 2) for split in ("train", "validation")
+    ]
+    save_figure(draw_curves(lost, "validation_accuracy"), tmp_path / "curves.png")
     assert (tmp_path / "curves.png").stat().st_size > 0
 
 
 def test_the_same_curves_give_the_same_bytes(tmp_path: Path) -> None:
     for name in ("first.png", "second.png"):
-        save_figure(draw_curves(points(members=2, epochs=3)), tmp_path / name)
+        save_figure(draw_curves(points(members=2, epochs=3), "validation_accuracy"), tmp_path / name)
     assert (tmp_path / "first.png").read_bytes() == (tmp_path / "second.png").read_bytes()
 
 

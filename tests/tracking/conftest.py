@@ -21,10 +21,14 @@ from thumbnet.training.checkpoints import Card, image_shape, save_classifier
 CLASSES = ["T-shirt/top", "class", "bag"]
 SHAPE = (8, 8, 1)
 DATA = {"name": "digits", "sha256": {"train": "1a", "validation": "2b", "test": "3c"}}
-COLUMNS = ("epoch", "lr", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+COLUMNS = ("epoch", "lr", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "l2_penalty")
 EPOCHS = [
     dict(zip(COLUMNS, values, strict=True))
-    for values in ((1, 0.1, 2.0, 0.3, 1.9, 0.4), (2, 0.2, 1.0, 0.6, 1.1, 0.7), (3, 0.1, 0.5, 0.8, 1.2, 0.6))
+    for values in (
+        (1, 0.1, 2.0, 0.3, 1.9, 0.4, 0.05),
+        (2, 0.2, 1.0, 0.6, 1.1, 0.7, 0.04),
+        (3, 0.1, 0.5, 0.8, 1.2, 0.6, 0.03),
+    )
 ]
 
 
@@ -59,15 +63,26 @@ def params() -> Params:
             "seed": 1,
             "dataset": {"name": "digits", "path": "data/local", "image_size": 32},
             "split": {"kind": "fraction", "validation": 0.1},
+            "corruption": {"label_noise": 0, "pixel_noise": 0},
             "normalisation": {"kind": "unit"},
             "members": ["bn"],
             "models": {"bn": {"layers": "C4 G", "norm": "batch"}, "gn": {"layers": "C4 G", "norm": "group"}},
-            "train": {"epochs": 3, "batch_size": 8, "device": "cpu", "precision": "fp32", "ema": 0},
+            "train": {
+                "epochs": 3,
+                "batch_size": 8,
+                "device": "cpu",
+                "precision": "fp32",
+                "threads": 1,
+                "ema": 0,
+                "keep": "validation_accuracy",
+            },
             "optimizer": {"name": "adam", "lr": 0.1, "weight_decay": 0.0, "momentum": 0.9, "nesterov": True},
-            "schedule": {"name": "constant", "warmup": 0.3},
-            "augment": {"flip": False, "crop": 0},
-            "evaluate": {"splits": ["validation", "test"], "confidence": 0.95},
-            "gallery": {"validation": [5, 5], "test": [5, 2]},
+            "schedule": {"name": "constant", "warmup": 0.3, "decay": 0.3, "every": 10, "factor": 0.1},
+            "regularisation": {"l2": 0.01, "label_smoothing": 0, "clip_norm": 0},
+            "early_stopping": {"monitor": "none", "mode": "auto", "patience": 5, "min_delta": 0},
+            "augment": {"flip": "none", "rotation": 0, "shift": 0, "crop": 0, "cutout": 0, "pixel_noise": 0},
+            "evaluate": {"splits": ["validation", "test"], "flip": False, "confidence": 0.95},
+            "gallery": {"validation": [5, 5], "test": [5, 2], "samples": [6, 4]},
         }
     )
 

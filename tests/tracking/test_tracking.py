@@ -71,25 +71,41 @@ def test_a_training_is_one_run_with_all_that_was_known_of_it(
         "dataset.name": "digits",
         "split.kind": "fraction",
         "split.validation": "0.1",
+        "corruption.label_noise": "0",
+        "corruption.pixel_noise": "0",
         "normalisation.kind": "unit",
         "seed": "1",
         "model.layers": "C4 G",
         "model.norm": "batch",
+        "model.order": "norm_act",
+        "model.activation": "relu",
+        "model.init": "he_normal",
         "train.epochs": "3",
         "train.batch_size": "8",
         "train.device": "cpu",
         "train.precision": "fp32",
+        "train.threads": "1",
         "train.ema": "0",
+        "train.keep": "validation_accuracy",
         "optimizer.name": "adam",
         "optimizer.lr": "0.1",
         "optimizer.weight_decay": "0",
         "schedule.name": "constant",
-        "augment.flip": "false",
+        "regularisation.l2": "0.01",
+        "regularisation.label_smoothing": "0",
+        "regularisation.clip_norm": "0",
+        "early_stopping.monitor": "none",
+        "augment.flip": "none",
+        "augment.rotation": "0",
+        "augment.shift": "0",
         "augment.crop": "0",
+        "augment.cutout": "0",
+        "augment.pixel_noise": "0",
     }
     assert history(run, "train/loss") == [(1, 2.0), (2, 1.0), (3, 0.5)]
     assert history(run, "validation/accuracy") == [(1, 0.4), (2, 0.7), (3, 0.6)]
     assert history(run, "lr") == [(1, 0.1), (2, 0.2), (3, 0.1)]
+    assert history(run, "l2_penalty") == [(1, 0.05), (2, 0.04), (3, 0.03)]
     assert history(run, "seconds") == [(1, 1.5), (2, 1.5), (3, 1.5)]
     assert run.data.metrics["best/validation_accuracy"] == 0.7
     assert run.data.metrics["best/epoch"] == 2
@@ -118,11 +134,14 @@ def test_later_stages_add_to_the_run_of_the_training(
 ) -> None:
     track_training(train_member("bn"))
 
-    tracking.log_evaluation(params, "bn", {**FIGURES, "test": {"accuracy": 0.1}}, {}, write_files("confusion.png"))
+    flipped = params.model_copy(update={"evaluate": params.evaluate.model_copy(update={"flip": True})})
+    tracking.log_evaluation(flipped, "bn", {**FIGURES, "test": {"accuracy": 0.1}}, {}, write_files("confusion.png"))
+    assert runs()[0].data.tags["thumbnet.evaluate.flip"] == "true"
     tracking.log_evaluation(params, "bn", FIGURES, PER_CLASS, write_files("confusion.png"))
     tracking.log_files(params, "bn", write_files("test.png", "validation.png"), "gallery")
 
     (run,) = runs()
+    assert run.data.tags["thumbnet.evaluate.flip"] == "false"
     evaluated = {name: value for name, value in run.data.metrics.items() if name.startswith("evaluate/")}
     assert evaluated == {
         "evaluate/validation/accuracy": 0.7,

@@ -1,7 +1,7 @@
 """A small problem that a small network can learn: bright stripes that stand, lie, or are not there."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,10 @@ DEFAULTS = load_params(Path(__file__).parents[2] / "params.yaml")
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> None:
+def one_thread() -> Iterator[None]:
     """The sums of several threads need not be those of one, and the tests run beside each other."""
+    torch.set_num_threads(1)
+    yield
     torch.set_num_threads(1)
 
 
@@ -61,13 +63,16 @@ def make_recipe() -> Callable[..., Recipe]:
         sections = {name: getattr(recipe, name).model_copy(update=values) for name, values in changes.items()}
         return replace(recipe, **sections)
 
+    sections = {field.name: getattr(DEFAULTS, field.name) for field in fields(Recipe)}
     plain = change(
-        Recipe(1, DEFAULTS.train, DEFAULTS.optimizer, DEFAULTS.schedule, DEFAULTS.augment),
+        Recipe(**{**sections, "seed": 1}),
         {
-            "train": {"epochs": 3, "batch_size": 16, "ema": 0.0},
+            "train": {"epochs": 3, "batch_size": 16, "ema": 0.0, "keep": "validation_accuracy"},
             "optimizer": {"name": "sgd", "lr": 0.1, "weight_decay": 0.001, "momentum": 0.9, "nesterov": True},
             "schedule": {"name": "one_cycle", "warmup": 0.3},
-            "augment": {"flip": False, "crop": 0},
+            "regularisation": {"l2": 0.0, "label_smoothing": 0.0, "clip_norm": 0.0},
+            "early_stopping": {"monitor": "none", "mode": "auto", "patience": 5, "min_delta": 0.0},
+            "augment": {"flip": "none", "rotation": 0.0, "shift": 0.0, "crop": 0, "cutout": 0, "pixel_noise": 0.0},
         },
     )
 

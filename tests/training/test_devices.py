@@ -1,5 +1,6 @@
-"""Device and precision: `auto` on the hardware at hand, and what is not there refused."""
+"""Device, precision and threads: `auto` on the hardware at hand, and what is not there refused."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from thumbnet.errors import UserError
 from thumbnet.params import Device
 from thumbnet.training import devices
-from thumbnet.training.devices import choose_device, choose_precision, describe
+from thumbnet.training.devices import choose_device, choose_precision, describe, use_threads
 
 PRESENT = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
 
@@ -59,3 +60,18 @@ def test_precision_is_what_is_asked_for() -> None:
 def test_a_device_is_described_for_people() -> None:
     assert describe(torch.device("cpu")).startswith("cpu (")
     assert f"{torch.get_num_threads()} threads" in describe(torch.device("cpu"))
+
+
+@pytest.mark.parametrize(("count", "used"), [(1, 1), (2, 2), (0, 3)])
+def test_threads_are_those_asked_for_and_0_leaves_the_default(count: int, used: int) -> None:
+    torch.set_num_threads(3)
+    use_threads(count)
+    assert torch.get_num_threads() == used
+
+
+def test_more_threads_than_cores_are_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
+    cores = os.cpu_count() or 1
+    use_threads(cores)
+    assert capsys.readouterr().err == ""
+    use_threads(cores + 1)
+    assert f"warning: train.threads = {cores + 1}: this machine has {cores} cores" in capsys.readouterr().err

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from thumbnet.errors import UserError
 from thumbnet.nets.layers import Classifier
-from thumbnet.training.batches import Images, augment
-from thumbnet.training.engine import EVALUATION_BATCH, Epoch, Recipe, fit, measure, predict
+from thumbnet.training.augmentation import Augmenter
+from thumbnet.training.batches import Images
+from thumbnet.training.engine import Epoch, Recipe, fit, measure, predict
 
 MakeImages = Callable[..., Images]
 MakeNetwork = Callable[..., Classifier]
@@ -27,6 +27,7 @@ def train_plainly(
 ) -> list[tuple[float, float, Weights]]:
     """Validation loss and accuracy and the weights after each epoch, of textbook code."""
     generator = torch.Generator().manual_seed(recipe.seed)
+    augment = Augmenter(recipe.augment, len(train), generator)
     epochs, size = recipe.train.epochs, recipe.train.batch_size
     kernels = [parameter for parameter in classifier.parameters() if parameter.ndim > 1]
     others = [parameter for parameter in classifier.parameters() if parameter.ndim <= 1]
@@ -41,11 +42,11 @@ def train_plainly(
     )
     averaged: Weights = {}
     results = []
-    for _ in range(epochs):
+    for epoch in range(1, epochs + 1):
         classifier.train()
         order = torch.randperm(len(train), generator=generator)
         for batch in order.split(size)[: len(train) // size]:
-            images = augment(train.images[batch], recipe.augment, generator)
+            images = augment(train.images[batch], batch, epoch)
             loss = functional.cross_entropy(classifier(images), train.labels[batch])
             optimizer.zero_grad()
             loss.backward()
@@ -71,12 +72,16 @@ def average(averaged: Weights, classifier: nn.Module, decay: float, step: int) -
     }
 
 
-@pytest.mark.parametrize("augmented", [False, True])
+@pytest.mark.parametrize(
+    "augment",
+    [{}, {"flip": "random", "crop": 2}, {"flip": "alternating", "rotation": 20.0, "pixel_noise": 0.01}],
+    ids=str,
+)
 def test_training_is_textbook_training_to_the_bit(
-    augmented: bool, make_images: MakeImages, make_network: MakeNetwork, make_recipe: MakeRecipe
+    augment: dict[str, Any], make_images: MakeImages, make_network: MakeNetwork, make_recipe: MakeRecipe
 ) -> None:
     train, validation = make_images(75, seed=1), make_images(40, seed=2)
-    recipe = make_recipe(augment={"flip": augmented, "crop": 2 * augmented})
+    recipe = make_recipe(augment=augment)
     network = make_network()
 
     outcome = fit(network, train, validation, recipe, torch.float32)
@@ -160,32 +165,24 @@ def test_the_weights_of_the_best_epoch_remain(
     assert measure(network, validation) != (heard[-1].validation_loss, heard[-1].validation_accuracy)
 
 
-@pytest.mark.parametrize(("name", "lr"), [("sgd", 0.3), ("adam", 0.02), ("muon", 0.02)])
+@pytest.mark.parametrize(
+    ("name", "lr"), [("sgd", 0.3), ("rmsprop", 0.003), ("adam", 0.02), ("adamw", 0.02), ("muon", 0.02)]
+)
 def test_the_problem_is_learned(
     name: str, lr: float, make_images: MakeImages, make_network: MakeNetwork, make_recipe: MakeRecipe
 ) -> None:
     optimizer = {"name": name, "lr": lr}
-    recipe = make_recipe(train={"epochs": 12}, augment={"flip": True, "crop": 1}, optimizer=optimizer)
+    recipe = make_recipe(train={"epochs": 12}, augment={"flip": "random", "crop": 1}, optimizer=optimizer)
     outcome = fit(make_network("C8 C8+ G"), make_images(320), make_images(100, seed=9), recipe, torch.float32)
     assert outcome.best.validation_accuracy > 0.9
     assert outcome.history[-1].train_loss < 0.6 * outcome.history[0].train_loss
-
-
-def test_a_training_that_diverges_is_told_and_ended(
-    make_images: MakeImages, make_network: MakeNetwork, make_recipe: MakeRecipe
-) -> None:
-    recipe = make_recipe(optimizer={"lr": 1e12}, schedule={"name": "constant"})
-    heard = list[Epoch]()
-    with pytest.raises(UserError, match=r"diverged in epoch \d: .*nan.* smaller optimizer\.lr than 1e\+12"):
-        fit(make_network("F L8 L8", "none"), make_images(64), make_images(9), recipe, torch.float32, heard.append)
-    assert all(torch.isfinite(torch.tensor(epoch.validation_loss)) for epoch in heard)
 
 
 def test_bf16_computes_in_bf16_and_keeps_weights_in_fp32(
     make_images: MakeImages, make_network: MakeNetwork, make_recipe: MakeRecipe
 ) -> None:
     network, seen = make_network("C4 G"), set[torch.dtype]()
-    convolution = network.get_submodule("network.0.weight")
+    convolution = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
     convolution.register_forward_hook(lambda module, inputs, output: seen.add(output.dtype))
 
     outcome = fit(network, make_images(64), make_images(20, seed=2), make_recipe(), torch.bfloat16)
@@ -197,19 +194,6 @@ def test_bf16_computes_in_bf16_and_keeps_weights_in_fp32(
     assert predict(network, make_images(4).images, torch.bfloat16).dtype == torch.float32
 
 
-def test_images_are_predicted_alone_whatever_their_number(make_images: MakeImages, make_network: MakeNetwork) -> None:
-    """Neither dropout nor the other images of a batch have a say."""
-    network = make_network("C4 D.5 G").train()
-    images = make_images(2 * EVALUATION_BATCH + 3).images
-
-    logits = predict(network, images)
-
-    assert logits.shape == (len(images), 3)
-    assert torch.equal(logits, predict(network, images))
-    for index in (0, EVALUATION_BATCH, len(images) - 1):
-        torch.testing.assert_close(logits[index : index + 1], predict(network, images[index : index + 1]))
-
-
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
@@ -217,7 +201,12 @@ def test_training_on_cuda(
     precision: torch.dtype, make_images: MakeImages, make_network: MakeNetwork, make_recipe: MakeRecipe
 ) -> None:
     device = torch.device("cuda")
-    recipe = make_recipe(train={"epochs": 12}, augment={"flip": True, "crop": 1}, optimizer={"lr": 0.3})
+    recipe = make_recipe(
+        train={"epochs": 12, "ema": 0.9},
+        augment={"flip": "random", "crop": 1},
+        optimizer={"lr": 0.3},
+        regularisation={"l2": 1e-4, "label_smoothing": 0.05, "clip_norm": 2.0},
+    )
     splits = make_images(320), make_images(100, seed=9)
     train, validation = (Images(split.images.to(device), split.labels.to(device)) for split in splits)
     network = make_network("C8 C8+ G").to(device)

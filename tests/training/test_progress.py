@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from thumbnet.progress import TrainingProgress
-from thumbnet.training.engine import Epoch
+from thumbnet.training.engine import Epoch, Outcome
 
 
 def test_a_line_per_epoch_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
@@ -16,10 +16,22 @@ def test_a_line_per_epoch_and_nothing_else(capsys: pytest.CaptureFixture[str]) -
         for number in (1, 2):
             for _ in range(3):
                 progress.on_batch()
-            progress.on_epoch(Epoch(number, 0.1, 1.23456, 0.5, 1.1, 0.625, seconds=0.5))
+            progress.on_epoch(Epoch(number, 0.1, 1.23456, 0.5, 1.1, 0.625, l2_penalty=0.0, seconds=0.5))
     first, second = capsys.readouterr().out.splitlines()
     assert first == "bn  epoch  1/12  train 50.00% (loss 1.2346)  validation 62.50% (loss 1.1000)  2,000 images/s"
     assert "epoch  2/12" in second
+
+
+@pytest.mark.parametrize(
+    ("stopped_early", "told"), [(False, ""), (True, "bn  stopped early, after 2 of 12 epochs; the best was epoch 1\n")]
+)
+def test_a_training_that_ends_before_its_last_epoch_says_so(
+    stopped_early: bool, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    epochs = [Epoch(number, 0.1, 1.2, 0.5, 1.1, 0.625, l2_penalty=0.0, seconds=0.5) for number in (1, 2)]
+    with TrainingProgress("bn", epochs=12, batches=3, images=1000) as progress:
+        progress.on_end(Outcome(epochs, epochs[0], stopped_early))
+    assert capsys.readouterr().out == told
 
 
 @pytest.mark.parametrize(("term", "moves"), [("xterm-256color", True), ("dumb", False)])

@@ -18,10 +18,15 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from thumbnet.errors import UserError
 from thumbnet.figures import style
 from thumbnet.files import write_table
+from thumbnet.params import Kept
 
 SPLITS = ("train", "validation")
 STROKES: dict[str, dict[str, Any]] = {"train": {"linestyle": (0, (3.0, 1.6)), "alpha": 0.75}, "validation": {}}
 LONE: dict[str, Any] = {"marker": "x", "markersize": 8, "markeredgewidth": 2}  # a line of one point would not be seen
+KEPT: dict[Kept, str] = {
+    "validation_accuracy": "best validation accuracy",
+    "validation_loss": "lowest validation loss",
+}
 RING: dict[str, Any] = {"marker": "o", "markersize": 9, "markeredgewidth": 2, "markerfacecolor": style.PAPER}
 
 # All lengths in pixels.
@@ -42,6 +47,7 @@ class Point:
         accuracy: 0..1.
         loss: nats per image.
         lr: the learning rate.
+        l2_penalty: λ/2·Σw² over the kernels while it trained; the same for both splits.
     """
 
     member: str
@@ -50,6 +56,7 @@ class Point:
     accuracy: float
     loss: float
     lr: float
+    l2_penalty: float
 
 
 def collect_histories(histories: Mapping[str, Path]) -> list[Point]:
@@ -57,7 +64,7 @@ def collect_histories(histories: Mapping[str, Path]) -> list[Point]:
 
     Args:
         histories: the CSV file of each member (epoch, lr, train_loss, train_accuracy, validation_loss,
-            validation_accuracy), in the order to show them in.
+            validation_accuracy, l2_penalty), in the order to show them in.
 
     Raises:
         UserError: a file is missing, lacks a column, or has no epoch.
@@ -71,7 +78,7 @@ def _read_history(member: str, path: Path) -> list[Point]:
         with path.open(encoding="utf-8", newline="") as file:
             points = [
                 Point(member, int(row["epoch"]), split, float(row[f"{split}_accuracy"]), float(row[f"{split}_loss"]),
-                      float(row["lr"]))
+                      float(row["lr"]), float(row["l2_penalty"]))
                 for row in csv.DictReader(file)
                 for split in SPLITS
             ]  # fmt: skip
@@ -85,24 +92,28 @@ def _read_history(member: str, path: Path) -> list[Point]:
 
 
 def write_curves_table(path: Path, points: Sequence[Point]) -> None:
-    """Writes one row per point: member, epoch, split, accuracy, loss, lr."""
+    """Writes one row per point: member, epoch, split, accuracy, loss, lr, l2_penalty."""
     write_table(path, [field.name for field in fields(Point)], map(astuple, points))
 
 
-def best_point(points: Sequence[Point], member: str) -> Point:
-    """The epoch whose weights are kept: of highest validation accuracy, and of those the one of lowest loss."""
-    return max(_of(points, member, "validation"), key=lambda point: (point.accuracy, -point.loss))
+def best_point(points: Sequence[Point], member: str, keep: Kept) -> Point:
+    """The epoch whose weights are kept: of highest accuracy or of lowest loss; the other decides between equals."""
+    if keep == "validation_accuracy":
+        return max(_of(points, member, "validation"), key=lambda point: (point.accuracy, -point.loss))
+    return min(_of(points, member, "validation"), key=lambda point: (point.loss, -point.accuracy))
 
 
-def draw_curves(points: Sequence[Point]) -> Figure:
+def draw_curves(points: Sequence[Point], keep: Kept) -> Figure:
     """Accuracy and loss against epochs: a colour per member, train dashed, validation solid, the best epoch ringed.
 
     Args:
         points: what `collect_histories` returns, one member or more.
+        keep: `train.keep`, by which an epoch is the best.
     """
     members = list(dict.fromkeys(point.member for point in points))
     colours = {member: style.SERIES[i % len(style.SERIES)] for i, member in enumerate(members)}
-    labels = {member: _legend_label(best_point(points, member)) for member in members}
+    best = {member: best_point(points, member, keep) for member in members}
+    labels = {member: _legend_label(point) for member, point in best.items()}
     entry = KEY + max(style.text_width(label, 12) for label in labels.values())
     legend_columns = int((WIDTH - 2 * style.MARGIN) // entry)
     bottom = 92 + 27 * math.ceil(len(members) / legend_columns)
@@ -114,10 +125,10 @@ def draw_curves(points: Sequence[Point]) -> Figure:
             place = (left / WIDTH, bottom / height, PANEL_WIDTH / WIDTH, PANEL_HEIGHT / height)
             axes = figure.add_axes(place)
             for member, colour in colours.items():
-                _draw_member(axes, points, member, quantity, colour)
+                _draw_member(axes, points, best[member], quantity, colour)
             _scale(axes, quantity, [getattr(point, quantity) for point in points])
         style.write_title(figure, "Learning curves")
-        _draw_line_key(figure, LONE if len({point.epoch for point in points}) == 1 else {})
+        _draw_line_key(figure, KEPT[keep], LONE if len({point.epoch for point in points}) == 1 else {})
         handles = [Line2D([], [], color=colours[member], linewidth=4, label=labels[member]) for member in members]
         figure.legend(handles=handles, loc="lower left", ncols=legend_columns, fontsize=12, borderaxespad=0,
                       borderpad=0, bbox_to_anchor=(style.MARGIN / WIDTH, 18 / height))  # fmt: skip
@@ -128,12 +139,11 @@ def _of(points: Sequence[Point], member: str, split: str) -> list[Point]:
     return [point for point in points if point.member == member and point.split == split]
 
 
-def _draw_member(axes: Axes, points: Sequence[Point], member: str, quantity: str, colour: str) -> None:
+def _draw_member(axes: Axes, points: Sequence[Point], best: Point, quantity: str, colour: str) -> None:
     for split in SPLITS:
-        line = _of(points, member, split)
+        line = _of(points, best.member, split)
         axes.plot([point.epoch for point in line], [getattr(point, quantity) for point in line], color=colour,
                   **STROKES[split], **(LONE if len(line) == 1 and split == "train" else {}))  # fmt: skip
-    best = best_point(points, member)
     axes.plot(best.epoch, getattr(best, quantity), color=colour, zorder=3, **RING)
 
 
@@ -158,12 +168,12 @@ def _legend_label(best: Point) -> str:
     return f"{style.ellipsize(best.member, LONGEST_NAME, 12)}: {style.percent(best.accuracy, 2)}, epoch {best.epoch}"
 
 
-def _draw_line_key(figure: Figure, mark: Mapping[str, Any]) -> None:
+def _draw_line_key(figure: Figure, ring: str, mark: Mapping[str, Any]) -> None:
     """What dashes (or, after a single epoch, the mark in their place) and rings mean, below the title."""
     handles = [
         Line2D([], [], color=style.FAINT, label="train", **STROKES["train"], **mark),
         Line2D([], [], color=style.FAINT, label="validation", **STROKES["validation"]),
-        Line2D([], [], color=style.FAINT, linestyle="none", label="best validation accuracy", **RING),
+        Line2D([], [], color=style.FAINT, linestyle="none", label=ring, **RING),
     ]
     figure.legend(handles=handles, loc="upper left", ncols=3, fontsize=12, borderaxespad=0, borderpad=0,
                   bbox_to_anchor=(style.MARGIN / WIDTH, 1 - 68 / figure.bbox.height))  # fmt: skip

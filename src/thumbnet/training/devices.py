@@ -1,6 +1,8 @@
 """Which device trains, and in which precision: `auto` resolved for the hardware at hand, anything else checked."""
 
+import os
 import platform
+import sys
 from pathlib import Path
 
 import torch
@@ -42,6 +44,21 @@ def choose_precision(name: Precision, device: torch.device) -> torch.dtype:
     if name == "auto":
         return torch.bfloat16 if _gains_from_bf16(device) else torch.float32
     return torch.bfloat16 if name == "bf16" else torch.float32
+
+
+def use_threads(count: int) -> None:
+    """Lets PyTorch compute on so many threads of the CPU; a warning where they are more than its cores.
+
+    Args:
+        count: `train.threads`; 0 for PyTorch's default, one for each core.
+    """
+    if count == 0:
+        return
+    cores = os.cpu_count() or 1
+    if count > cores:
+        print(f"warning: train.threads = {count}: this machine has {cores} cores, and more threads are slower",
+              file=sys.stderr)  # fmt: skip
+    torch.set_num_threads(count)
 
 
 def describe(device: torch.device) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from thumbnet.files import write_json, write_table
 from thumbnet.training.engine import Epoch, Outcome
 
-COLUMNS = ("epoch", "lr", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+COLUMNS = ("epoch", "lr", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "l2_penalty")
 
 
 def write_history(path: Path, history: list[Epoch]) -> None:
@@ -19,9 +19,14 @@ def write_history(path: Path, history: list[Epoch]) -> None:
 
 
 def write_train_metrics(path: Path, outcome: Outcome, parameters: int) -> None:
-    """Writes the size of the network and the epoch of its weights; its figures are left to `evaluate`."""
-    best = outcome.best.epoch
-    write_json(path, {"parameters": parameters, "epochs": len(outcome.history), "best_epoch": best})
+    """Writes the size of the network, its epochs and the one of its weights; its figures are left to `evaluate`."""
+    values = {
+        "parameters": parameters,
+        "epochs": len(outcome.history),
+        "best_epoch": outcome.best.epoch,
+        "stopped_early": outcome.stopped_early,
+    }
+    write_json(path, values)
 
 
 def deterministic(epoch: Epoch) -> dict[str, float]:

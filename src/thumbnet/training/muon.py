@@ -1,7 +1,8 @@
 """Muon, an optimizer that orthogonalises the steps of kernels.
 
-PyTorch has one for matrices; this one takes kernels of convolutions too, works on all kernels of a shape at once, and
-computes in fp32 where bf16 would only be emulated: on CPUs without bf16 products that takes a quarter of the time.
+`torch.optim.Muon` makes the same steps, but of matrices only, one at a time and always in bf16. This one takes kernels
+of convolutions too, works on all kernels of a shape at once, and computes in fp32 where bf16 would only be emulated: on
+CPUs without bf16 products that takes a quarter of the time.
 """
 
 import math
@@ -19,13 +20,14 @@ class Muon(Optimizer):
     """Muon for the kernels of hidden layers, AdamW for the classifier's kernel, biases and normalisation.
 
     Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/) replaces the momentum of a matrix by the
-    nearest orthogonal one. A convolution's kernel counts as a matrix of one row per filter. Its steps are scaled to the
-    size of AdamW's (Liu et al. 2025, arXiv:2502.16982), so that one learning rate serves both.
+    nearest orthogonal one. A convolution's kernel counts as a matrix of one row per filter, a depthwise one too. Its
+    steps are scaled to the size of AdamW's (Liu et al. 2025, arXiv:2502.16982; `match_rms_adamw` in PyTorch), so that
+    one learning rate serves both.
 
     Args:
         hidden: kernels of two dimensions (dense layers) or four (convolutions), one or more, in either memory format.
-        classifier: kernels.
-        vectors: tensors of fewer than two dimensions.
+        others: kernels for AdamW.
+        vectors: tensors of fewer than two dimensions, for AdamW.
         lr: the learning rate of both.
         weight_decay: decoupled, on kernels alone.
         momentum: share of the old gradients that a step keeps, for the hidden kernels.
@@ -35,7 +37,7 @@ class Muon(Optimizer):
     def __init__(
         self,
         hidden: list[nn.Parameter],
-        classifier: list[nn.Parameter],
+        others: list[nn.Parameter],
         vectors: list[nn.Parameter],
         lr: float,
         weight_decay: float,
@@ -43,7 +45,7 @@ class Muon(Optimizer):
         nesterov: bool,
     ) -> None:
         super().__init__(hidden, {"lr": lr, "weight_decay": weight_decay})
-        rest = [{"params": classifier, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+        rest = [{"params": others, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
         self._adamw = AdamW(rest, lr=lr, foreach=True)
         self.param_groups += self._adamw.param_groups  # the very groups: what a schedule sets here holds there
         self._momentum = momentum
@@ -58,16 +60,18 @@ class Muon(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One step of both; every kernel has its gradient."""
+        """One step of both; a kernel without a gradient stays as it is."""
         lr, decay = self.param_groups[0]["lr"], self.param_groups[0]["weight_decay"]
         for (rows, columns), kernels in self._kernels.items():
+            if all(kernel.grad is None for kernel in kernels):
+                continue
             gradients = torch.stack([_as_matrix(_gradient(kernel), kernel) for kernel in kernels])  # (k, rows, columns)
             average = self._averages[torch.Size((rows, columns))].lerp_(gradients, 1 - self._momentum)
             steps = orthogonalise(gradients.lerp(average, self._momentum) if self._nesterov else average)
-            scale = lr * 0.2 * math.sqrt(max(rows, columns))
-            matrices = [_as_matrix(kernel, kernel) for kernel in kernels]  # views: kernels change with them
+            moves = [pair for pair in zip(kernels, steps.unbind(), strict=True) if pair[0].grad is not None]
+            matrices = [_as_matrix(kernel, kernel) for kernel, _ in moves]  # views: kernels change with them
             torch._foreach_mul_(matrices, 1 - lr * decay)
-            torch._foreach_add_(matrices, list(steps.unbind()), alpha=-scale)
+            torch._foreach_add_(matrices, [step for _, step in moves], alpha=-lr * 0.2 * math.sqrt(max(rows, columns)))
         self._adamw.step()
 
 
@@ -94,8 +98,7 @@ def orthogonalise(matrices: Tensor) -> Tensor:
 
 
 def _gradient(kernel: nn.Parameter) -> Tensor:
-    assert kernel.grad is not None
-    return kernel.grad
+    return torch.zeros_like(kernel) if kernel.grad is None else kernel.grad
 
 
 def _as_matrix(values: Tensor, kernel: Tensor) -> Tensor:

@@ -1,42 +1,83 @@
-"""The optimizer, its learning-rate schedule and the average of its weights, made from parameters."""
+"""The optimizer, the L2 penalty and the average of the weights, made from parameters."""
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, AdamW, Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
+from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 from torch.optim.swa_utils import AveragedModel
 
-from thumbnet.params import OptimizerParams, ScheduleParams
+from thumbnet.params import OptimizerParams
 from thumbnet.training.muon import Muon
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
+def find_kernels(module: nn.Module) -> list[nn.Parameter]:
+    """The trained tensors of two or more dimensions: no biases, normalisation parameters or slopes of PReLU."""
+    return [parameter for parameter in module.parameters() if parameter.requires_grad and parameter.ndim > 1]
+
+
 def make_optimizer(module: nn.Module, params: OptimizerParams) -> Optimizer:
     """The optimizer of all trained values; weight decay acts on kernels alone.
 
-    Kernels are the tensors of two or more dimensions: biases and normalisation parameters are not pulled to zero.
-
     Args:
         module: its last kernel is taken for the classifier's.
-        params: `sgd`; `adam` (Kingma and Ba 2015); `muon`, see `thumbnet.training.muon`.
+        params: `sgd`, with Nesterov's momentum as Sutskever et al. 2013 have it; `rmsprop` (Tieleman and Hinton 2012);
+            `adam` (Kingma and Ba 2015, arXiv:1412.6980); `adamw` (Loshchilov and Hutter 2019, arXiv:1711.05101);
+            `muon`, see `thumbnet.training.muon`. What is not in `params` is as PyTorch has it.
     """
-    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    kernels = [parameter for parameter in trained if parameter.ndim > 1]
-    vectors = [parameter for parameter in trained if parameter.ndim <= 1]
-    if params.name == "muon" and len(kernels) > 1:
-        used = (params.lr, params.weight_decay, params.momentum, params.nesterov)
-        return Muon(kernels[:-1], kernels[-1:], vectors, *used)
+    kernels = find_kernels(module)
+    vectors = [parameter for parameter in module.parameters() if parameter.requires_grad and parameter.ndim <= 1]
     groups = [
         {"params": kernels, "weight_decay": params.weight_decay},
         {"params": vectors, "weight_decay": 0.0},
     ]
-    if params.name == "sgd":
-        return SGD(groups, lr=params.lr, momentum=params.momentum, nesterov=params.nesterov, foreach=True)
-    if params.name == "muon":  # without hidden layers nothing is left for it
-        return AdamW(groups, lr=params.lr, foreach=True)
-    # The L2 penalty, as Adam's weight_decay is, not the decoupled decay of AdamW.
-    return Adam(groups, lr=params.lr, foreach=True)
+    match params.name:
+        case "sgd":
+            return SGD(groups, lr=params.lr, momentum=params.momentum, nesterov=params.nesterov, foreach=True)
+        case "rmsprop":
+            return RMSprop(groups, lr=params.lr, momentum=params.momentum, foreach=True)
+        case "adam":
+            return Adam(groups, lr=params.lr, foreach=True)
+        case "adamw":
+            return AdamW(groups, lr=params.lr, foreach=True)
+        case "muon":
+            hidden = [kernel for kernel in kernels[:-1] if kernel.ndim in (2, 4)]
+            others = [kernel for kernel in kernels[:-1] if kernel.ndim not in (2, 4)]  # such as a transformer's tokens
+            if not hidden:  # nothing is left for Muon
+                return AdamW(groups, lr=params.lr, foreach=True)
+            used = (params.lr, params.weight_decay, params.momentum, params.nesterov)
+            return Muon(hidden, [*others, *kernels[-1:]], vectors, *used)
+
+
+class Penalty:
+    """The L2 penalty λ/2·Σw² on the kernels of a network (Krogh and Hertz 1992).
+
+    It is part of the loss that is minimised. Its gradient is known, so that none is computed backwards.
+
+    Args:
+        kernels: what is penalised.
+        strength: λ.
+    """
+
+    def __init__(self, kernels: list[nn.Parameter], strength: float) -> None:
+        self._kernels: list[Tensor] = list(kernels)
+        self._strength = strength
+
+    @torch.no_grad()
+    def value(self) -> Tensor:
+        """λ/2·Σw², of shape ()."""
+        norms = torch.stack(torch._foreach_norm(self._kernels))  # (kernels,)
+        return self._strength / 2 * norms.square().sum()
+
+    @torch.no_grad()
+    def add_gradients(self) -> None:
+        """Adds λ·w to the gradients; a kernel that had no part in the loss gets its first."""
+        gradients = []
+        for kernel in self._kernels:
+            if kernel.grad is None:
+                kernel.grad = torch.zeros_like(kernel)
+            gradients.append(kernel.grad)
+        torch._foreach_add_(gradients, self._kernels, alpha=self._strength)
 
 
 def make_average(module: nn.Module, decay: float) -> AveragedModel:
@@ -61,21 +102,3 @@ def make_average(module: nn.Module, decay: float) -> AveragedModel:
             torch._foreach_copy_(averaged, current)
 
     return AveragedModel(module, multi_avg_fn=follow, use_buffers=True)
-
-
-def make_schedule(optimizer: Optimizer, params: ScheduleParams, steps: int, lr: float) -> LRScheduler:
-    """The learning rate as a function of the step; to be stepped after every batch.
-
-    Args:
-        optimizer: whose rate it sets.
-        params: `one_cycle` rises to `lr` and falls towards zero along cosines (Smith and Topin 2018).
-        steps: all batches of the training.
-        lr: `optimizer.lr`; the highest rate of `one_cycle`.
-    """
-    if params.name == "one_cycle":
-        # One step more than there are batches, since the schedule is also stepped after the last one. PyTorch's formula
-        # divides by zero where the rise is of one step.
-        total = steps + 1
-        rise = max(params.warmup, 1.5 / total)
-        return OneCycleLR(optimizer, max_lr=lr, total_steps=total, pct_start=rise, cycle_momentum=False)
-    return LambdaLR(optimizer, lambda step: 1.0)
