@@ -26,7 +26,8 @@ def main(params: Params, member: str) -> None:
     predictions: dict[str, Predictions] = {}
     for name in params.evaluate.splits:
         split = load_images(paths.SPLITS, name, device)
-        logits = predict(classifier, split.images, flip=params.evaluate.flip)  # (n, classes), always in fp32
+        # (n, classes), always in fp32
+        logits = predict(classifier, split.images, flip=params.evaluate.flip, shift=params.evaluate.shift)
         probabilities = logits.softmax(1)
         predictions[name] = Predictions(probabilities.cpu().numpy(), split.labels.cpu().numpy())
     metrics = {

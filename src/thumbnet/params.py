@@ -159,7 +159,8 @@ class TorchvisionParams(Section):
     """Its name there, such as `resnet18`."""
     pretrained: str = Field(default="none", min_length=1)
     """The initial weights: `none` (random), `imagenet` (torchvision's best, downloaded once) or the path of a file
-    with a state dict (`.safetensors`, or `.pth` as torch.save writes it)."""
+    with a state dict (`.safetensors`, or `.pth` as torch.save writes it), and perhaps `#` and the beginning of the
+    file's sha256 after it."""
 
     def used(self) -> dict[str, Any]:
         """What this network really reads."""
@@ -325,6 +326,9 @@ class EvaluateParams(Section):
     """Validation and test, and train where wanted, which is the largest."""
     flip: bool
     """Judge each image together with its mirror image: the mean of the logits of both (test-time augmentation)."""
+    shift: int = Field(ge=0, le=64)
+    """Judge each image together with four copies, shifted by so many pixels up, down, left and right, the border black,
+    and with `flip` their mirror images too; 0 for none."""
     confidence: Number = Field(gt=0, lt=1)
     """Confidence level of the Wilson interval beside each accuracy."""
 

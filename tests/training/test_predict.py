@@ -1,4 +1,4 @@
-"""What a classifier answers, alone and together with the mirror image."""
+"""What a classifier answers, to images alone and together with their mirror images and shifted copies."""
 
 from collections.abc import Callable
 
@@ -41,3 +41,27 @@ def test_with_its_mirror_image_an_image_gets_the_mean_of_both_logits(
     torch.testing.assert_close(both, (alone + other) / 2)
     assert not torch.allclose(both, alone), "this network sees the difference"
     torch.testing.assert_close(predict(network, mirrored, flip=True), both)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("shift", [1, 2, 7])
+def test_with_shifted_copies_an_image_gets_the_mean_of_all_their_logits(
+    shift: int, flip: bool, make_images: MakeImages, make_network: MakeNetwork
+) -> None:
+    network, images = make_network("F L8", "none"), make_images(6).images
+    _, height, width, _ = images.shape
+    views = [images]
+    for down, right in ((-shift, 0), (shift, 0), (0, -shift), (0, shift)):
+        shifted = torch.zeros_like(images)
+        for row in range(height):
+            for column in range(width):
+                if 0 <= row - down < height and 0 <= column - right < width:
+                    shifted[:, row, column] = images[:, row - down, column - right]
+        views.append(shifted)
+    if flip:
+        views += [view.flip(2) for view in views]
+
+    together = predict(network, images, flip=flip, shift=shift)
+
+    torch.testing.assert_close(together, sum(predict(network, view) for view in views) / len(views))
+    assert not torch.allclose(together, predict(network, images, flip=flip)), "this network sees the difference"

@@ -219,7 +219,11 @@ class _Trainer:
 
 
 def predict(
-    classifier: nn.Module, images: Tensor, precision: torch.dtype = torch.float32, flip: bool = False
+    classifier: nn.Module,
+    images: Tensor,
+    precision: torch.dtype = torch.float32,
+    flip: bool = False,
+    shift: int = 0,
 ) -> Tensor:
     """The logits of all images, without gradients, dropout or batch statistics.
 
@@ -228,6 +232,8 @@ def predict(
         images: (n, height, width, channels), uint8, on the classifier's device.
         precision: as for `fit`.
         flip: whether to take the mean of the logits of each image and its mirror image, left and right.
+        shift: whether to take the mean of the logits of each image and its copies, shifted by so many pixels up, down,
+            left and right; with `flip` of all of these and their mirror images.
 
     Returns:
         (n, classes), float32.
@@ -236,9 +242,21 @@ def predict(
     logits = []
     with torch.inference_mode(), torch.autocast(images.device.type, precision, enabled=precision != torch.float32):
         for batch in torch.split(images, EVALUATION_BATCH):
-            answer = classifier(batch).float()
-            logits.append((answer + classifier(batch.flip(2)).float()) / 2 if flip else answer)
+            answers = [classifier(view).float() for view in _views(batch, flip, shift)]
+            logits.append(torch.stack(answers).mean(0))
     return torch.cat(logits)
+
+
+def _views(images: Tensor, flip: bool, shift: int) -> Iterator[Tensor]:
+    """Images as they are, shifted with a black border, and all of them mirrored, as `predict` says."""
+    _, height, width, _ = images.shape
+    padded = functional.pad(images, (0, 0, shift, shift, shift, shift)) if shift else images
+    places = [(shift, shift), (0, shift), (2 * shift, shift), (shift, 0), (shift, 2 * shift)] if shift else [(0, 0)]
+    for top, left in places:
+        view = padded[:, top : top + height, left : left + width]
+        yield view
+        if flip:
+            yield view.flip(2)
 
 
 def measure(classifier: nn.Module, split: Images, precision: torch.dtype = torch.float32) -> tuple[float, float]:
