@@ -17,6 +17,7 @@ PREDICTIONS = Path("data/predictions")
 ENSEMBLE_PREDICTIONS = Path("data/ensemble.npz")
 MISTAKES = Path("data/mistakes")
 MEMBER_CURVES = Path("data/curves")
+SUMMARIES = Path("data/summaries")
 MODELS = Path("models")
 
 METRICS = Path("metrics")
@@ -31,6 +32,8 @@ CONFUSION = PLOTS / "confusion"
 PER_CLASS = PLOTS / "per_class"
 GALLERY = PLOTS / "gallery"
 CURVES = PLOTS / "curves"
+SUMMARY = PLOTS / "summary"
+PREVIEW = PLOTS / "preview"
 
 ENSEMBLE = "ensemble"
 
@@ -40,12 +43,14 @@ OF_MEMBERS = (
     PREDICTIONS,
     MISTAKES,
     MEMBER_CURVES,
+    SUMMARIES,
     TRAIN_METRICS,
     EVALUATE_METRICS,
     HISTORY,
     CONFUSION,
     PER_CLASS,
     GALLERY,
+    SUMMARY,
 )
 
 

@@ -94,7 +94,7 @@ class TrainingRun:
         """Adds the metrics of one epoch.
 
         Args:
-            row: `epoch`, which is the step, and any of `lr`, `seconds`, `train_loss`, `train_accuracy`,
+            row: `epoch`, which is the step, and any of `lr`, `l2_penalty`, `seconds`, `train_loss`, `train_accuracy`,
                 `validation_loss`, `validation_accuracy`; the last four are logged as `train/loss` and so on.
         """
         self._unsent += _epoch_metrics(row)
@@ -160,7 +160,9 @@ def log_evaluation(
         run_id = _find_or_recreate(experiment, params, member)
         f1 = {name: figures["f1"] for name, figures in per_class.items()}
         logged = _evaluation_metrics(metrics) | _flatten({"evaluate": {"test": {"f1": f1}}}, "/")
-        experiment.log(run_id, metrics=logged, files=files, folder="evaluation")
+        views = {"flip": str(params.evaluate.flip).lower(), "shift": str(params.evaluate.shift)}
+        how = {f"thumbnet.evaluate.{name}": value for name, value in views.items()}  # the training's parameters lack it
+        experiment.log(run_id, metrics=logged, tags=how, files=files, folder="evaluation")
 
 
 def log_files(params: Params, member: str, files: Sequence[Path], folder: str) -> None:
@@ -437,7 +439,7 @@ def _log_model(experiment: _Experiment, run_id: str, model_dir: Path, card: Mapp
             code_paths=[str(Path(serving.__file__).parent)],
             signature=_signature(card),
             input_example=np.array(example),
-            pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in SERVING_PACKAGES],
+            pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in _serving_packages(card)],
             mlflow_model=Model(artifact_path=logged.artifact_location, run_id=run_id, model_id=logged.model_id),
         )
         client.log_model_artifacts(logged.model_id, str(folder))
@@ -451,6 +453,10 @@ def _signature(card: Mapping[str, Any]) -> ModelSignature:
     return ModelSignature(
         inputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, *card["input_shape"]))]), outputs=Schema(columns)
     )
+
+
+def _serving_packages(card: Mapping[str, Any]) -> tuple[str, ...]:
+    return (*SERVING_PACKAGES, *(["torchvision"] if "torchvision" in card["model"] else []))
 
 
 def _read_card(model_dir: Path) -> dict[str, Any]:
@@ -488,7 +494,7 @@ def _evaluation_metrics(figures: Mapping[str, Any]) -> dict[str, float]:
 def _data_params(params: Params) -> dict[str, Any]:
     sized = params.dataset.name == "image_folder"
     dataset = {"name": params.dataset.name} | ({"image_size": params.dataset.image_size} if sized else {})
-    sections = {"split": params.split.model_dump(), "normalisation": params.normalisation.model_dump()}
+    sections = {name: getattr(params, name).model_dump() for name in ("split", "corruption", "normalisation")}
     return _flatten({"dataset": dataset} | sections, ".")
 
 

@@ -31,7 +31,7 @@ CHANGES = {
     "train.precision": "fp32",
     "optimizer.lr": 0.02,
     "evaluate.splits": ["train", "validation", "test"],
-    "augment.flip": False,
+    "augment.flip": "none",
     "augment.crop": 1,
 }
 

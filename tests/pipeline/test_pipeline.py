@@ -22,8 +22,8 @@ if TYPE_CHECKING:  # pytest puts no folder of tests on the path of modules
 
 pytestmark = pytest.mark.slow
 
-STAGES = {"check", "download", "split", "normalise", "train@bn", "train@ln", "evaluate@bn", "evaluate@ln", "gallery@bn",
-          "gallery@ln", "ensemble", "curves"}  # fmt: skip
+STAGES = {"check", "download", "split", "preview", "normalise", "train@bn", "train@ln", "evaluate@bn", "evaluate@ln",
+          "gallery@bn", "gallery@ln", "ensemble", "curves", "summary"}  # fmt: skip
 MEMBERS = ("bn", "ln")
 SIZES = {"train": 1142, "validation": 300, "test": 355}
 
@@ -89,9 +89,10 @@ def test_the_ensemble_is_the_mean_of_its_members(finished: Checkout) -> None:
 
 def test_every_picture_can_be_looked_at(finished: Checkout) -> None:
     pictures = {path.relative_to(finished.root / "plots").as_posix() for path in finished.root.glob("plots/**/*.png")}
-    assert pictures == {"curves.png", "confusion/bn.png", "confusion/ln.png", "confusion/ensemble.png",
-                        "gallery/bn/validation.png", "gallery/bn/test.png", "gallery/ln/validation.png",
-                        "gallery/ln/test.png"}  # fmt: skip
+    galleries = {f"gallery/{member}/{name}.png" for member in MEMBERS for name in ("validation", "test", "samples")}
+    assert pictures == galleries | {"curves.png", "confusion/bn.png", "confusion/ln.png", "confusion/ensemble.png",
+                                    "preview/classes.png", "preview/augmentation.png", "summary/bn.png",
+                                    "summary/ln.png"}  # fmt: skip
     for name in pictures:
         with Image.open(finished.root / "plots" / name) as picture:
             assert min(picture.size) > 300
@@ -116,7 +117,8 @@ def test_mlflow_has_a_run_for_each_network_and_the_ensemble(finished: Checkout) 
         assert run.data.metrics["evaluate/test/accuracy"] == judged["test"]["accuracy"]
         assert artifacts(run, "training") >= {f"{member}.csv", f"{member}.json"}
         assert artifacts(run, "evaluation") >= {f"{member}.json", f"{member}.csv", f"{member}.png"}
-        assert artifacts(run, "gallery") == {f"{member}.csv", "validation.png", "test.png"}
+        assert artifacts(run, "gallery") == {f"{member}.csv", "validation.png", "test.png", "samples.png"}
+        assert artifacts(run, "summary") == {f"{member}.json", f"{member}.png"}
         assert [output.model_id for output in run.outputs.model_outputs], "the model itself"
         assert run.data.tags["mlflow.source.git.commit"] == finished.git("rev-parse", "HEAD~").strip()
     (ensemble,) = finished.runs("ensemble")
@@ -136,7 +138,7 @@ def test_a_second_run_does_nothing_but_say_so(checkout: Checkout) -> None:
 def test_fewer_members_and_back_again_train_nothing(checkout: Checkout) -> None:
     kept = {path: path.read_bytes() for path in checkout.root.glob("plots/history/*.csv")}
     checkout.change({"members": ["bn"]})
-    assert checkout.repro() == {"ensemble", "curves"}
+    assert checkout.repro() == {"ensemble", "curves", "summary"}
     assert metrics(checkout, "ensemble")["members"] == ["bn"]
     assert metrics(checkout, "ensemble")["gain_test_points"] == 0
     assert "ln" not in (checkout.root / "plots/curves.csv").read_text()
@@ -151,9 +153,9 @@ def test_fewer_members_and_back_again_train_nothing(checkout: Checkout) -> None:
 def test_an_experiment_is_tried_in_a_copy_then_applied_then_undone(checkout: Checkout) -> None:
     """Each training happens once, and is one run in the checkout's own store, however often DVC restores it."""
     told = checkout.dvc("exp", "run", "--temp", "--name", "wide", "--set-param", "models.bn.layers=C12 P F")
-    for stage in ("train@bn", "evaluate@bn", "gallery@bn", "ensemble", "curves"):
+    for stage in ("train@bn", "evaluate@bn", "gallery@bn", "ensemble", "curves", "summary"):
         assert f"Running stage '{stage}'" in told
-    for stage in ("download", "split", "normalise", "train@ln", "evaluate@ln", "gallery@ln"):
+    for stage in ("download", "split", "preview", "normalise", "train@ln", "evaluate@ln", "gallery@ln"):
         assert f"Running stage '{stage}'" not in told
     assert checkout.git("status", "--short") == "", "the user's own files are left alone"
 
@@ -221,7 +223,7 @@ def test_ctrl_c_leaves_a_message_and_nothing_broken(checkout: Checkout) -> None:
     assert [run.info.status for run in checkout.runs("bn")] == ["FINISHED", "KILLED"]
 
 
-@pytest.mark.parametrize("stage", ["split", "train", "evaluate", "gallery"])
+@pytest.mark.parametrize("stage", ["split", "preview", "train", "evaluate", "gallery"])
 def test_ctrl_c_while_libraries_load_leaves_a_message(stage: str, checkout: Checkout) -> None:
     """Loading them takes seconds, a good part of a short stage."""
     hook = """

@@ -19,25 +19,28 @@ from dvc.repo import Repo  # type: ignore[import-untyped]
 if TYPE_CHECKING:  # pytest puts no folder of tests on the path of modules
     from tests.pipeline.conftest import Checkout
 
-ALL = {"download", "split", "normalise", "train@bn", "train@ln", "evaluate@bn", "evaluate@ln", "gallery@bn",
-       "gallery@ln", "ensemble", "curves"}  # fmt: skip
-DATA = {"download", "split", "normalise"}
+ALL = {"download", "split", "preview", "normalise", "train@bn", "train@ln", "evaluate@bn", "evaluate@ln", "gallery@bn",
+       "gallery@ln", "ensemble", "curves", "summary"}  # fmt: skip
+DATA = {"download", "split", "preview", "normalise"}
 TRAIN, EVALUATE, GALLERY = ({f"{stage}@bn", f"{stage}@ln"} for stage in ("train", "evaluate", "gallery"))
+TOGETHER = {"ensemble", "curves", "summary"}
 OF_LN = {"train@ln", "evaluate@ln", "gallery@ln"}
 
 PARAMETERS: list[tuple[str, Any, set[str], set[str]]] = [
     # parameter, another value, the stages that read it, those that cannot run again
-    ("seed", 2, {"split"} | TRAIN, {"download"}),
+    ("seed", 2, {"split", "preview"} | TRAIN, {"download"}),
     ("dataset.name", "mnist", {"download", "split"}, set()),
     ("dataset.path", "stages", {"download"}, set()),
     ("dataset.image_size", 16, {"download"}, set()),
     ("split.kind", "test_halves", {"split"}, {"download"}),
     ("split.validation", 200, {"split"}, {"download"}),
-    ("normalisation.kind", "unit", {"normalise"}, {"download", "split"}),
-    ("members", ["ln", "bn"], {"ensemble", "curves"}, ALL - {"ensemble", "curves"}),
-    ("members", ["bn"], {"ensemble", "curves"}, ALL - {"ensemble", "curves"} - OF_LN),
-    ("members", ["bn", "ln", "unused"], {"train@unused", "evaluate@unused", "gallery@unused", "ensemble", "curves"},
-     ALL - {"ensemble", "curves"}),
+    ("corruption.label_noise", 0.2, {"split"}, {"download"}),
+    ("corruption.pixel_noise", 0.1, {"split"}, {"download"}),
+    ("normalisation.kind", "unit", {"normalise"}, {"download", "split", "preview"}),
+    ("members", ["ln", "bn"], TOGETHER, ALL - TOGETHER),
+    ("members", ["bn"], TOGETHER, ALL - TOGETHER - OF_LN),
+    ("members", ["bn", "ln", "unused"], {"train@unused", "evaluate@unused", "gallery@unused"} | TOGETHER,
+     ALL - TOGETHER),
     ("models.bn.layers", "F", {"train@bn"}, DATA | OF_LN),
     ("models.bn.norm", "group", {"train@bn"}, DATA | OF_LN),
     ("models.unused.layers", "F L4", set(), ALL),
@@ -45,7 +48,9 @@ PARAMETERS: list[tuple[str, Any, set[str], set[str]]] = [
     ("train.batch_size", 16, TRAIN, DATA),
     ("train.device", "auto", TRAIN | EVALUATE, DATA),
     ("train.precision", "auto", TRAIN, DATA),
+    ("train.threads", 2, TRAIN | EVALUATE, DATA),
     ("train.ema", 0, TRAIN, DATA),
+    ("train.keep", "validation_loss", TRAIN | {"curves"}, DATA),
     ("optimizer.name", "adam", TRAIN, DATA),
     ("optimizer.lr", 0.01, TRAIN, DATA),
     ("optimizer.weight_decay", 0, TRAIN, DATA),
@@ -53,22 +58,45 @@ PARAMETERS: list[tuple[str, Any, set[str], set[str]]] = [
     ("optimizer.nesterov", False, TRAIN, DATA),
     ("schedule.name", "constant", TRAIN, DATA),
     ("schedule.warmup", 0.5, TRAIN, DATA),
-    ("augment.flip", True, TRAIN, DATA),
-    ("augment.crop", 0, TRAIN, DATA),
-    ("evaluate.splits", ["validation", "test"], EVALUATE, DATA | TRAIN | {"curves"}),
-    ("evaluate.confidence", 0.9, EVALUATE | {"ensemble"}, DATA | TRAIN | {"curves"}),
+    ("schedule.decay", 1, TRAIN, DATA),
+    ("schedule.every", 2, TRAIN, DATA),
+    ("schedule.factor", 0.5, TRAIN, DATA),
+    ("regularisation.l2", 0.001, TRAIN, DATA),
+    ("regularisation.label_smoothing", 0.1, TRAIN, DATA),
+    ("regularisation.clip_norm", 1, TRAIN, DATA),
+    ("early_stopping.monitor", "validation_loss", TRAIN, DATA),
+    ("early_stopping.mode", "min", TRAIN, DATA),
+    ("early_stopping.patience", 3, TRAIN, DATA),
+    ("early_stopping.min_delta", 0.1, TRAIN, DATA),
+    ("augment.flip", "alternating", TRAIN | {"preview"}, DATA - {"preview"}),
+    ("augment.rotation", 15, TRAIN | {"preview"}, DATA - {"preview"}),
+    ("augment.shift", 0.1, TRAIN | {"preview"}, DATA - {"preview"}),
+    ("augment.crop", 0, TRAIN | {"preview"}, DATA - {"preview"}),
+    ("augment.cutout", 4, TRAIN | {"preview"}, DATA - {"preview"}),
+    ("augment.pixel_noise", 0.1, TRAIN | {"preview"}, DATA - {"preview"}),
+    ("evaluate.splits", ["validation", "test"], EVALUATE, DATA | TRAIN | {"curves", "summary"}),
+    ("evaluate.shift", 2, EVALUATE, DATA | TRAIN | {"curves", "summary"}),
+    ("evaluate.flip", True, EVALUATE, DATA | TRAIN | {"curves", "summary"}),
+    ("evaluate.confidence", 0.9, EVALUATE | {"ensemble"}, DATA | TRAIN | {"curves", "summary"}),
     ("gallery.validation", [2, 2], GALLERY, ALL - GALLERY),
     ("gallery.test", [2, 2], GALLERY, ALL - GALLERY),
+    ("gallery.samples", [2, 2], GALLERY, ALL - GALLERY),
 ]  # fmt: skip
 
 FILES: list[tuple[str, set[str], set[str]]] = [
     ("stages/train.py", TRAIN, DATA),
     ("src/thumbnet/nets/layers.py", TRAIN | EVALUATE, DATA),
+    ("src/thumbnet/nets/notation.py", TRAIN | EVALUATE | {"summary"}, DATA),
+    ("src/thumbnet/nets/summary.py", {"summary"}, ALL - {"summary"}),
+    ("src/thumbnet/figures/networks.py", {"summary"}, ALL - {"summary"}),
+    ("src/thumbnet/training/augmentation.py", TRAIN | EVALUATE | {"preview"}, DATA - {"preview"}),
     ("src/thumbnet/data/split.py", {"split"}, {"download"}),
+    ("src/thumbnet/data/corruption.py", {"split", "preview"}, {"download"}),
     ("src/thumbnet/judging/ensembling.py", {"ensemble"}, ALL - {"ensemble"}),
     ("src/thumbnet/figures/galleries.py", GALLERY, ALL - GALLERY),
+    ("src/thumbnet/figures/previews.py", {"preview"}, ALL - {"preview"}),
     ("src/thumbnet/figures/curves.py", {"curves"}, ALL - {"curves"}),
-    ("src/thumbnet/figures/confusion.py", EVALUATE | {"ensemble"}, DATA | TRAIN | {"curves"}),
+    ("src/thumbnet/figures/confusion.py", EVALUATE | {"ensemble"}, DATA | TRAIN | {"curves", "summary"}),
     ("src/thumbnet/tracking.py", set(), ALL),
     ("src/thumbnet/params.py", set(), ALL),
     ("data/local/README.md", {"download"}, set()),
