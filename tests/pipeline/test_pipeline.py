@@ -95,7 +95,7 @@ def test_every_picture_can_be_looked_at(finished: Checkout) -> None:
                                     "summary/ln.png"}  # fmt: skip
     for name in pictures:
         with Image.open(finished.root / "plots" / name) as picture:
-            assert min(picture.size) > 300
+            assert min(picture.size) > 250
             assert len(picture.convert("L").getcolors(256) or []) > 5
 
 

@@ -66,7 +66,11 @@ def params() -> Params:
             "corruption": {"label_noise": 0, "pixel_noise": 0},
             "normalisation": {"kind": "unit"},
             "members": ["bn"],
-            "models": {"bn": {"layers": "C4 G", "norm": "batch"}, "gn": {"layers": "C4 G", "norm": "group"}},
+            "models": {
+                "bn": {"layers": "C4 G", "norm": "batch"},
+                "gn": {"layers": "C4 G", "norm": "group"},
+                "small": {"torchvision": "shufflenet_v2_x0_5"},
+            },
             "train": {
                 "epochs": 3,
                 "batch_size": 8,
@@ -81,7 +85,7 @@ def params() -> Params:
             "regularisation": {"l2": 0.01, "label_smoothing": 0, "clip_norm": 0},
             "early_stopping": {"monitor": "none", "mode": "auto", "patience": 5, "min_delta": 0},
             "augment": {"flip": "none", "rotation": 0, "shift": 0, "crop": 0, "cutout": 0, "pixel_noise": 0},
-            "evaluate": {"splits": ["validation", "test"], "flip": False, "confidence": 0.95},
+            "evaluate": {"splits": ["validation", "test"], "flip": False, "shift": 0, "confidence": 0.95},
             "gallery": {"validation": [5, 5], "test": [5, 2], "samples": [6, 4]},
         }
     )

@@ -48,6 +48,23 @@ def model(
     return f"runs:/{tracking.find_run(model_dir, 'digits')}/model"
 
 
+@pytest.mark.parametrize("member", ["bn", "small"])
+def test_torchvision_is_asked_for_where_the_network_comes_from_it(
+    member: str,
+    train_member: Callable[[str], Path],
+    track_training: Callable[[Path], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model_dir = train_member(member)
+    track_training(model_dir)
+    run = f"runs:/{tracking.find_run(model_dir, 'digits')}/model"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking.tracking_uri())
+    packages = Path(mlflow.artifacts.download_artifacts(f"{run}/requirements.txt")).read_text()
+    assert "torch==" in packages
+    assert ("torchvision==" in packages) == (member == "small")
+    assert mlflow.pyfunc.load_model(run).predict(np.load(paths.SPLITS / "validation_images.npy")).shape == (5, 5)
+
+
 def test_the_model_predicts_what_the_classifier_predicts(model: str) -> None:
     images = np.load(paths.SPLITS / "validation_images.npy")  # (5, 8, 8, 1)
     with torch.inference_mode():
