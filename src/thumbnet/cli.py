@@ -34,7 +34,7 @@ def check(path: Annotated[Path, typer.Argument(help="the parameters to check")] 
 @app.command()
 def results() -> None:
     """Shows what the last run of the pipeline came to, and where its pictures are."""
-    from thumbnet.summary import print_results  # rich is not needed for the other commands
+    from thumbnet.results import print_results  # rich is not needed for the other commands
 
     print_results(load_params())
 
