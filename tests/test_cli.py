@@ -62,6 +62,9 @@ def test_check_says_what_can_be_used(project: Path) -> None:
     ("old", "new", "told"),
     [
         ("epochs:", "epoch:", ["error: params.yaml cannot be used", "train.epoch: unknown key", "'epochs'?"]),
+        ("cutout: 0", "cutout: 28", ["error: augment.cutout = 28", "28×28", "0 to 27"]),
+        ("crop: 0", "crop: 64", ["error: augment.crop = 64", "28×28", "0 to 27"]),
+        ("shift: 0\n  splits", "shift: 30\n  splits", ["error: evaluate.shift = 30", "28×28", "0 to 27"]),
         ("C8 G", "C8 L10", ["error: models.bn.layers", 'token 2 ("L10")', "28×28×8"]),
     ],
 )

@@ -1,6 +1,7 @@
 """`thumbnet summary`: which network is meant, its table on the screen, its JSON, and what is told about slips."""
 
 import json
+import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -158,6 +159,14 @@ def test_a_picture_is_drawn_beside_the_table(run: Run) -> None:
     with Image.open("pictures/net.png") as picture:
         assert min(picture.size) > 300
         assert len(np.unique(np.asarray(picture.convert("L")))) > 5
+
+
+@pytest.mark.parametrize(
+    ("file", "told"), [(".", "end in .png"), ("net.jpg", "end in .png"), ("/proc/net.png", "cannot be written")]
+)
+def test_a_picture_that_cannot_be_written_is_told(file: str, told: str, run: Run) -> None:
+    with pytest.raises(UserError, match=re.escape(told)):
+        run(LINE, "--input", "3x32x32", "--figure", file)
 
 
 def test_the_table_in_the_docs_is_what_is_printed(run: Run) -> None:

@@ -18,6 +18,7 @@ def check_all(params: Params) -> None:
     """
     check_local_copy(params)
     check_split(params)
+    check_augmentation(params)
     check_networks(params)
 
 
@@ -61,6 +62,23 @@ def check_split(params: Params) -> None:
         raise UserError(
             f"split.validation = {wanted:g} of {kind}: {dataset.title} has {available:,} {part} images; allowed is less"
         )
+
+
+def check_augmentation(params: Params) -> None:
+    """Checks that something is left of an image that is shifted or cut out.
+
+    Raises:
+        UserError: a shift or a square may be as large as the image.
+    """
+    height, width, _ = input_shape(params.dataset)
+    side = min(height, width)
+    pixels = {"augment.crop": params.augment.crop, "augment.cutout": params.augment.cutout,
+              "evaluate.shift": params.evaluate.shift}  # fmt: skip
+    for name, value in pixels.items():
+        if value >= side:
+            raise UserError(
+                f"{name} = {value}: nothing would be left of images of {height}×{width}; allowed are 0 to {side - 1}"
+            )
 
 
 def check_networks(params: Params) -> None:

@@ -83,12 +83,17 @@ def summary(
 
     options = {"norm": norm, "groups": groups, "order": order, "activation": activation}
     changes = {name: value for name, value in options.items() if value is not None}
+    if figure is not None and figure.suffix.lower() != ".png":
+        raise UserError(f"--figure {figure}: pictures are PNG files; let the name end in .png")
     described = describe(network, image, classes, changes)
     if figure is not None:
         from thumbnet.figures.networks import draw_network
         from thumbnet.figures.style import save_figure
 
-        save_figure(draw_network(described), figure)
+        try:
+            save_figure(draw_network(described), figure)
+        except OSError as error:
+            raise UserError(f"--figure {figure} cannot be written: {error.strerror}") from None
     if as_json:
         typer.echo(json.dumps(described.as_json(), indent=2, ensure_ascii=False))
     else:

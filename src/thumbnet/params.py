@@ -117,7 +117,7 @@ class CorruptionParams(Section):
     label_noise: Number = Field(ge=0, le=1)
     """The share of training labels that are replaced by a class drawn uniformly from all classes, the true one
     included."""
-    pixel_noise: Number = Field(ge=0)
+    pixel_noise: Number = Field(ge=0, le=100)
     """The variance of Gaussian noise of mean 0 added to the training images, on a scale where pixels go from 0 to 1;
     the result is rounded and clipped, as images are stored in 8 bits."""
 
@@ -217,9 +217,9 @@ class OptimizerParams(Section):
 
     name: OptimizerName
     """As in torch.optim; `muon`: the kernels of hidden layers by Muon, all else by AdamW."""
-    lr: Number = Field(gt=0)
+    lr: Number = Field(gt=0, le=1e6)
     """The learning rate; schedules change it from there."""
-    weight_decay: Number = Field(ge=0)
+    weight_decay: Number = Field(ge=0, le=1e6)
     """λ, on kernels only (not on biases and normalisation parameters). `sgd`, `rmsprop`, `adam`: λ·w is added to the
     gradient; `adamw`, `muon`: decoupled, w shrinks by lr·λ·w in each step."""
     momentum: Number = Field(ge=0, lt=1)
@@ -275,7 +275,7 @@ class ScheduleParams(Section):
 class RegularisationParams(Section):
     """What keeps weights and outputs small: read by `train`."""
 
-    l2: Number = Field(ge=0)
+    l2: Number = Field(ge=0, le=1e6)
     """λ of the penalty λ/2·Σw² on kernels, part of the loss that is minimised, and logged apart from the
     cross-entropy."""
     label_smoothing: Number = Field(ge=0, lt=1)
@@ -315,7 +315,7 @@ class AugmentParams(Section):
     """Shift by up to this many whole pixels either way; the border is black. 0 for none."""
     cutout: int = Field(ge=0)
     """The side in pixels of a square that is blackened, its centre anywhere in the image; 0 for none."""
-    pixel_noise: Number = Field(ge=0)
+    pixel_noise: Number = Field(ge=0, le=100)
     """The variance of Gaussian noise of mean 0, on a scale where pixels go from 0 to 1, drawn anew for each batch."""
 
 

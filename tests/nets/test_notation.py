@@ -100,6 +100,7 @@ def test_the_shape_after_each_layer(line: str, image: Shape, shapes: str) -> Non
         ("F3", ['token 1 ("F3")', "flatten takes no number"]),
         ("N2 F", ['token 1 ("N2")', "normalisation takes no number"]),
         # Suffixes that are wrong, or on a layer that has no use for them.
+        ("C16" + 12 * "k11111111" + "! G", ["token 1", "is no layer"]),  # told at once, not after minutes
         ("C16++ G", ['token 1 ("C16++")', "+ is there twice"]),
         ("C16vk5v G", ["v is there twice"]),
         ("C16k G", ['token 1 ("C16k")', "kernel, such as k5", "whole number"]),
@@ -163,8 +164,11 @@ def test_a_bad_line_is_refused_by_its_token_and_shapes(line: str, told: list[str
         ("C6 G N", "instance", 2, 'token 3 ("N"): instance normalisation of 6 would'),
         ("P28 C6 G", "instance", 2, 'token 2 ("C6"): instance normalisation of 1×1×6 would'),
         ("C6 N C6 G L6", "instance", 2, None),
-        ("C6 N G L6", "instance", 2, 'token 2 ("N"): instance normalisation gives each channel the same mean'),
-        ("C6 N c4 D.1 c4+ G", "instance", 2, 'token 2 ("N"): instance normalisation gives'),
+        ("C6 N G L6", "instance", 2, 'token 2 ("N"): each channel has the same mean in all images'),
+        ("C6 N c4 D.1 c4+ G", "instance", 2, 'token 2 ("N"): each channel has the same mean'),
+        ("C6 N G", "group", 6, 'token 2 ("N"): each channel has the same mean'),
+        ("C6 N G", "group", 3, None),
+        ("C1 N G", "layer", 2, 'token 2 ("N"): each channel has the same mean'),
         ("C6 N P G", "instance", 2, None),
         ("C6 N F", "instance", 2, None),
         ("C6 G", "instance", 2, None),  # the activation is between
@@ -184,7 +188,7 @@ def test_a_normalisation_that_cannot_be_is_refused(line: str, norm: NormKind, gr
 def test_with_act_norm_instance_normalisation_comes_before_g_unless_the_input_is_added() -> None:
     params = ModelParams(layers="C6 C6+ G", norm="instance", order="act_norm")
     check_network("in", params, GREY)
-    with pytest.raises(UserError, match=r'token 1 \("C6"\): instance normalisation gives each channel the same mean'):
+    with pytest.raises(UserError, match=r'token 1 \("C6"\): each channel has the same mean'):
         check_network("in", params.model_copy(update={"layers": "C6 c4 G"}), GREY)
 
 

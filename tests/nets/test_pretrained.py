@@ -124,9 +124,24 @@ def test_pretrained_weights_replace_all_but_a_classifier_of_another_size(
         ({"epoch": 3}, ["something else than a state dict", "torch.save(network.state_dict(), PATH)"]),
         (nn.Linear(2, 2), ["cannot be read as a state dict"]),
         (b"nonsense", ["cannot be read as a state dict"]),
+        (b"", ["cannot be read as a state dict", "it is empty"]),
+        (b"hello\n", ["cannot be read as a state dict"]),
+        ({3: torch.ones(1)}, ["something else than a state dict"]),
         (None, ["there is no such file"]),
     ],
-    ids=["missing", "unexpected", "shape", "many", "a number", "a module", "bytes", "no file"],
+    ids=[
+        "missing",
+        "unexpected",
+        "shape",
+        "many",
+        "a number",
+        "a module",
+        "bytes",
+        "empty",
+        "text",
+        "a key",
+        "no file",
+    ],
 )
 def test_weights_that_do_not_fit_are_told(
     change: object, told: list[str], weights: tuple[Path, dict[str, Tensor]]

@@ -40,7 +40,7 @@ SUFFIXES: dict[str, tuple[str, bool]] = {
 #: Of filters, units, windows, kernels and strides; what is larger is a slip of the keyboard.
 LARGEST = 1_000_000
 
-_NUMBER = r"[0-9]*\.?[0-9]*"
+_NUMBER = r"[0-9]*(?:\.[0-9]*)?"  # one way to read any text: no line takes long
 _SUFFIX = rf"[kv/+]{_NUMBER}"
 _TOKEN = re.compile(rf"(?P<kind>[A-Za-z])(?P<number>{_NUMBER})(?P<suffixes>({_SUFFIX})*)")
 
@@ -231,8 +231,8 @@ def check_norm(step: Step, params: ModelParams) -> None:
         message = f"{params.norm} normalisation of {shape} would take each mean of a single value, and leave only zeros"
         raise _error(step.token, step.position, message)
     last = step.token.kind == "N" or (params.order == "act_norm" and not step.token.residual)
-    if params.norm == "instance" and last and step.averaged:
-        message = "instance normalisation gives each channel the same mean in all images, and means are what G takes"
+    if groups == shape.channels and last and step.averaged:
+        message = "each channel has the same mean in all images after this normalisation, and means are what G takes"
         raise _error(step.token, step.position, f"{message}; put an activation between them, or F in place of G")
 
 
@@ -252,7 +252,7 @@ def computed_channels(step: Step, params: ModelParams) -> int:
 
 
 def has_bias(step: Step, params: ModelParams) -> bool:
-    """Whether a C, c, S or L carries a bias: unless a normalisation comes directly after it and would subtract it.
+    """Whether a C, c, S or L carries a bias: unless a normalisation comes directly after it, with a summand of its own.
 
     With order `norm_act` that is so in every normalised layer, and in a c with an N after it. With `act_norm`, and
     ahead of the Ns of a line, the activation is between a C, S or L and its normalisation: the bias stays.

@@ -6,6 +6,7 @@ it needs it, and others load this module only for a network of torchvision's.
 
 import difflib
 import hashlib
+import os
 import pickle
 import re
 from collections import OrderedDict
@@ -196,9 +197,9 @@ def _read(pretrained: str, device: str = "cpu") -> Mapping[str, Tensor]:
         UserError: there is no such file, it is another one, or it holds no state dict.
     """
     path, _, expected = pretrained.partition("#")
-    file = Path(path) if Path(path).exists() else paths.checkout_root() / path
+    file = Path(path) if os.path.exists(path) else paths.checkout_root() / path
     what = f"pretrained = {pretrained!r}"
-    if not file.is_file():
+    if not os.path.isfile(file):  # False, not an error, for a name that is too long
         raise UserError(f"{what}: there is no such file; allowed are none, imagenet and the path of a state dict")
     if file.suffix not in (".safetensors", ".pth", ".pt"):
         raise UserError(f"{what}: a file of weights ends in .safetensors, .pth or .pt")
@@ -210,10 +211,13 @@ def _read(pretrained: str, device: str = "cpu") -> Mapping[str, Tensor]:
             weights: Any = load_file(file)
         else:
             weights = torch.load(file, map_location=device, weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
-        raise UserError(f"{what} cannot be read as a state dict of tensors alone: {str(error).splitlines()[0]}; save "
-                        "one with: torch.save(network.state_dict(), PATH)") from None  # fmt: skip
-    if not isinstance(weights, Mapping) or not all(isinstance(value, Tensor) for value in weights.values()):
+    except (OSError, RuntimeError, ValueError, LookupError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
+        reason = (str(error) or "it is empty").splitlines()[0]
+        raise UserError(f"{what} cannot be read as a state dict of tensors alone: {reason}; "
+                        "save one with: torch.save(network.state_dict(), PATH)") from None  # fmt: skip
+    if not isinstance(weights, Mapping) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in weights.items()
+    ):
         raise UserError(f"{what} holds something else than a state dict; save one with: "
                         "torch.save(network.state_dict(), PATH)")  # fmt: skip
     return _without_sides({_present_name(name): value for name, value in weights.items()})
