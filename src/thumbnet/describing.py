@@ -3,7 +3,6 @@
 What a network consists of is worked out by `thumbnet.nets.summary`.
 """
 
-import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from thumbnet import paths
-from thumbnet.errors import UserError
+from thumbnet.errors import UserError, nearest_name
 from thumbnet.nets.notation import KINDS, LARGEST, Shape, check_network, parse
 from thumbnet.nets.summary import Summary, summarise
 from thumbnet.params import ModelParams, NetworkParams, Params, TorchvisionParams, load_params
@@ -114,14 +113,14 @@ def _refuse_unknown(network: str, params: Params | None) -> None:
     try:
         parse(network)
     except UserError as error:
-        names = {name.lower(): name for name in params.models} if params else {}
-        close = difflib.get_close_matches(network.lower(), list(names), n=1, cutoff=0.5)
-        if network[:1] in KINDS and network[1:2].isdigit() and not close:
+        names = list(params.models) if params else []
+        near = nearest_name(network, names)
+        if network[:1] in KINDS and network[1:2].isdigit() and not near:
             raise UserError(f"{network!r}: {error}") from None
-        if close:
-            hint = f"did you mean {names[close[0]]!r}?"
+        if near:
+            hint = f"did you mean {near!r}?"
         else:
-            hint = f"models has {', '.join(names.values())}" if names else "there is no params.yaml here"
+            hint = f"models has {', '.join(names)}" if names else "there is no params.yaml here"
         raise UserError(
             f"{network!r} is no entry of models, nor a line of layers such as 'C16 C16+ P G'; {hint}"
         ) from None

@@ -5,8 +5,7 @@ says so in the user's terms: the key, the value, what is allowed, and the neares
 files other than `params.yaml` itself, and imports neither torch nor MLflow.
 """
 
-import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
@@ -24,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from thumbnet.errors import UserError
+from thumbnet.errors import UserError, nearest_name
 from thumbnet.paths import ENSEMBLE, PARAMS
 
 DatasetName = Literal["cifar10", "mnist", "fashion_mnist", "digits", "image_folder"]
@@ -385,7 +384,7 @@ class Params(Section):
     def _members_are_models(self) -> "Params":
         for member in self.members:
             if member not in self.models:
-                raise ValueError(f"members names {member!r}, which is not in models{_nearest(member, self.models)}; "
+                raise ValueError(f"members names {member!r}, which is not in models{_hint(member, self.models)}; "
                                  f"models has {', '.join(self.models)}")  # fmt: skip
         if ENSEMBLE in self.members:
             raise ValueError(f"members names {ENSEMBLE!r}, which is what their ensemble is called; rename it in models")
@@ -442,10 +441,9 @@ def check_params(values: Mapping[str, Any], source: str = "params") -> Params:
         raise UserError(f"{source} cannot be used:\n" + "\n".join(f"  - {line}" for line in lines)) from None
 
 
-def _nearest(name: str, known: Iterator[str] | Mapping[str, Any] | list[str]) -> str:
-    names = {candidate.lower(): candidate for candidate in known}
-    close = difflib.get_close_matches(name.lower(), list(names), n=1, cutoff=0.5)
-    return f" (did you mean {names[close[0]]!r}?)" if close else ""
+def _hint(name: str, known: Iterable[str]) -> str:
+    near = nearest_name(name, known)
+    return f" (did you mean {near!r}?)" if near else ""
 
 
 def _explain(error: dict[str, Any]) -> str:
@@ -457,13 +455,13 @@ def _explain(error: dict[str, Any]) -> str:
             known = list(section.model_fields)
             where = ".".join(location[:-1]) or "the top level"
             near = [*known, "torchvision"] if section is ModelParams else known  # what would have made it the other
-            return f"{key}: unknown key{_nearest(location[-1], near)}; {where} has {', '.join(known)}"
+            return f"{key}: unknown key{_hint(location[-1], near)}; {where} has {', '.join(known)}"
         case "missing":
             return f"{key}: missing"
         case "literal_error":
             allowed = context["expected"]
             names = [part.strip("' ") for part in allowed.replace(" or ", ", ").split(",")]
-            return f"{key} = {given!r}: allowed are {', '.join(names)}{_nearest(str(given), names)}"
+            return f"{key} = {given!r}: allowed are {', '.join(names)}{_hint(str(given), names)}"
         case "value_error":
             return str(context["error"])
         case "string_pattern_mismatch" if section is TorchvisionParams:
@@ -497,6 +495,7 @@ def _locate(location: list[str]) -> tuple[list[str], type[Section]]:
 
 
 def sections_in(annotation: Any) -> Iterator[type[Section]]:
+    """The section classes in the type of a field: one, several for the kinds of networks, none for a plain value."""
     if isinstance(annotation, type) and get_origin(annotation) is None and issubclass(annotation, Section):
         yield annotation
     if get_origin(annotation) in (dict, Union, UnionType, Annotated):

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from thumbnet.data.arrays import Images, Labels
 from thumbnet.figures import style
 from thumbnet.figures.tiles import Tile, Words, draw_table, draw_tiles
 from thumbnet.params import AugmentParams
@@ -13,9 +14,6 @@ from thumbnet.params import AugmentParams
 IMAGES_PER_CLASS = 8
 MOST_CLASSES = 40  # rows of one picture
 MISLABELLED = (4, 5)  # rows and columns
-
-Images = NDArray[np.uint8]  # (n, height, width, 1 or 3)
-Labels = NDArray[np.int64]  # (n,)
 
 
 def draw_classes(images: Images, labels: Labels, classes: Sequence[str], title: str) -> Figure:
