@@ -18,16 +18,17 @@ from thumbnet.training.engine import predict
 
 def main(params: Params, member: str) -> None:
     classes = load_info(paths.SPLITS).classes
-    confidence = params.evaluate.confidence
+    judged = params.evaluate
+    confidence = judged.confidence
     use_threads(params.train.threads)
     device = choose_device(params.train.device)
     classifier = load_classifier(paths.MODELS / member, device)
 
     predictions: dict[str, Predictions] = {}
-    for name in params.evaluate.splits:
+    for name in judged.splits:
         split = load_images(paths.SPLITS, name, device)
         # (n, classes), always in fp32
-        logits = predict(classifier, split.images, flip=params.evaluate.flip, shift=params.evaluate.shift)
+        logits = predict(classifier, split.images, flip=judged.flip, shift=judged.shift, border=judged.border)
         probabilities = logits.softmax(1)
         predictions[name] = Predictions(probabilities.cpu().numpy(), split.labels.cpu().numpy())
     metrics = {

@@ -46,6 +46,7 @@ Initialiser = Literal[
 OptimizerName = Literal["sgd", "rmsprop", "adam", "adamw", "muon"]
 ScheduleName = Literal["constant", "inverse_time", "step", "one_cycle", "cosine", "linear"]
 FlipKind = Literal["none", "random", "alternating"]
+Border = Literal["black", "reflect"]
 Monitor = Literal["none", "validation_loss", "validation_accuracy"]
 Kept = Literal["validation_loss", "validation_accuracy"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -309,13 +310,20 @@ class AugmentParams(Section):
     rotation: Number = Field(ge=0, le=180)
     """Turn by up to this many degrees either way."""
     shift: Number = Field(ge=0, lt=1)
-    """Shift by up to this share of height and width either way, to fractions of pixels; the border is black."""
+    """Shift by up to this share of height and width either way, to fractions of pixels."""
     crop: int = Field(ge=0, le=64)
-    """Shift by up to this many whole pixels either way; the border is black. 0 for none."""
+    """Shift by up to this many whole pixels either way; 0 for none."""
+    border: Border
+    """What rotations, shifts and crops bring in from outside: black, or the image reflected at its edges."""
     cutout: int = Field(ge=0)
     """The side in pixels of a square that is blackened, its centre anywhere in the image; 0 for none."""
     pixel_noise: Number = Field(ge=0, le=100)
     """The variance of Gaussian noise of mean 0, on a scale where pixels go from 0 to 1, drawn anew for each batch."""
+
+    def used(self) -> dict[str, Any]:
+        """What is really read: no border where nothing comes in from outside."""
+        moves = self.rotation or self.shift or self.crop
+        return self.model_dump(exclude=None if moves else {"border"})
 
 
 class EvaluateParams(Section):
@@ -326,8 +334,10 @@ class EvaluateParams(Section):
     flip: bool
     """Judge each image together with its mirror image: the mean of the logits of both (test-time augmentation)."""
     shift: int = Field(ge=0, le=64)
-    """Judge each image together with four copies, shifted by so many pixels up, down, left and right, the border black,
-    and with `flip` their mirror images too; 0 for none."""
+    """Judge each image together with four copies, shifted by so many pixels up, down, left and right, and with `flip`
+    their mirror images too; 0 for none."""
+    border: Border
+    """What such shifts bring in from outside: black, or the image reflected at its edges."""
     confidence: Number = Field(gt=0, lt=1)
     """Confidence level of the Wilson interval beside each accuracy."""
 
@@ -403,7 +413,7 @@ class Params(Section):
             "schedule": self.schedule.used(),
             "regularisation": self.regularisation.model_dump(),
             "early_stopping": self.early_stopping.used(),
-            "augment": self.augment.model_dump(),
+            "augment": self.augment.used(),
         }
 
 

@@ -19,7 +19,7 @@ from thumbnet.figures.previews import (
 from thumbnet.figures.style import save_figure
 from thumbnet.params import AugmentParams
 
-OFF = {"flip": "none", "rotation": 0, "shift": 0, "crop": 0, "cutout": 0, "pixel_noise": 0}
+OFF = {"flip": "none", "rotation": 0, "shift": 0, "crop": 0, "border": "black", "cutout": 0, "pixel_noise": 0}
 LABELS = np.arange(60) % 3
 
 

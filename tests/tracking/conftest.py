@@ -84,8 +84,22 @@ def params() -> Params:
             "schedule": {"name": "constant", "warmup": 0.3, "decay": 0.3, "every": 10, "factor": 0.1},
             "regularisation": {"l2": 0.01, "label_smoothing": 0, "clip_norm": 0},
             "early_stopping": {"monitor": "none", "mode": "auto", "patience": 5, "min_delta": 0},
-            "augment": {"flip": "none", "rotation": 0, "shift": 0, "crop": 0, "cutout": 0, "pixel_noise": 0},
-            "evaluate": {"splits": ["validation", "test"], "flip": False, "shift": 0, "confidence": 0.95},
+            "augment": {
+                "flip": "none",
+                "rotation": 0,
+                "shift": 0,
+                "crop": 0,
+                "border": "black",
+                "cutout": 0,
+                "pixel_noise": 0,
+            },
+            "evaluate": {
+                "splits": ["validation", "test"],
+                "flip": False,
+                "shift": 0,
+                "border": "black",
+                "confidence": 0.95,
+            },
             "gallery": {"validation": [5, 5], "test": [5, 2], "samples": [6, 4]},
         }
     )

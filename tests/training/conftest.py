@@ -72,7 +72,15 @@ def make_recipe() -> Callable[..., Recipe]:
             "schedule": {"name": "one_cycle", "warmup": 0.3},
             "regularisation": {"l2": 0.0, "label_smoothing": 0.0, "clip_norm": 0.0},
             "early_stopping": {"monitor": "none", "mode": "auto", "patience": 5, "min_delta": 0.0},
-            "augment": {"flip": "none", "rotation": 0.0, "shift": 0.0, "crop": 0, "cutout": 0, "pixel_noise": 0.0},
+            "augment": {
+                "flip": "none",
+                "rotation": 0,
+                "shift": 0,
+                "crop": 0,
+                "border": "black",
+                "cutout": 0,
+                "pixel_noise": 0,
+            },
         },
     )
 

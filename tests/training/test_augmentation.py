@@ -14,8 +14,12 @@ from torch import Tensor
 from thumbnet.params import AugmentParams
 from thumbnet.training.augmentation import Augmenter, blacken, crop, mirror, preview, turn_and_shift
 
-OFF: dict[str, Any] = {"flip": "none", "rotation": 0.0, "shift": 0.0, "crop": 0, "cutout": 0, "pixel_noise": 0.0}
-ALL: dict[str, Any] = {"flip": "random", "rotation": 30.0, "shift": 0.2, "crop": 2, "cutout": 3, "pixel_noise": 0.1}
+OFF: dict[str, Any] = {
+    "flip": "none", "rotation": 0.0, "shift": 0.0, "crop": 0, "border": "black", "cutout": 0, "pixel_noise": 0.0
+}  # fmt: skip
+ALL: dict[str, Any] = {
+    "flip": "random", "rotation": 30.0, "shift": 0.2, "crop": 2, "border": "reflect", "cutout": 3, "pixel_noise": 0.1
+}  # fmt: skip
 SHAPES = [(8, 8, 3), (5, 9, 1), (7, 4, 3), (1, 6, 1)]
 COUNT = 6
 Image = NDArray[np.float64]  # (height, width, channels)
@@ -36,9 +40,10 @@ def augment(images: Tensor, seed: int = 0, epoch: int = 1, **changes: Any) -> Te
     return augmenter(images, torch.arange(len(images)), epoch)
 
 
-def crop_slowly(image: Image, top: int, left: int, pad: int) -> Image:
+def crop_slowly(image: Image, top: int, left: int, pad: int, border: str) -> Image:
     height, width, _ = image.shape
-    return np.pad(image, ((pad, pad), (pad, pad), (0, 0)))[top : top + height, left : left + width]
+    mode: Any = "reflect" if border == "reflect" else "constant"
+    return np.pad(image, ((pad, pad), (pad, pad), (0, 0)), mode)[top : top + height, left : left + width]
 
 
 def mirror_slowly(image: Image, mirrored: bool) -> Image:
@@ -54,9 +59,14 @@ def blacken_slowly(image: Image, row: int, column: int, side: int) -> Image:
     return image
 
 
-def turn_and_shift_slowly(image: Image, degrees: float, down: float, right: float) -> Image:
+def turn_and_shift_slowly(image: Image, degrees: float, down: float, right: float, border: str) -> Image:
     """Each pixel looks up where it came from: the shift undone, then the rotation, counter-clockwise as seen."""
     height, width, _ = image.shape
+    if border == "reflect":  # far enough to look up any place, and then cut out again
+        pad = 2 * max(height, width)
+        wide = np.pad(image, ((pad, pad), (pad, pad), (0, 0)), "symmetric")
+        down, right = down * height / (height + 2 * pad), right * width / (width + 2 * pad)
+        return turn_and_shift_slowly(wide, degrees, down, right, "black")[pad:-pad, pad:-pad]
     angle, result = math.radians(degrees), np.zeros(image.shape)
     for row in range(height):
         for column in range(width):
@@ -80,10 +90,14 @@ def drawn(low: float, high: float, seed: int) -> Tensor:
 @pytest.mark.parametrize(
     ("operation", "slowly", "draw", "extra"),
     [
-        (crop, crop_slowly, lambda height, width: (drawn(0, 5, 1).long(), drawn(0, 5, 2).long()), (2,)),
+        (crop, crop_slowly, lambda height, width: (drawn(0, 5, 1).long(), drawn(0, 5, 2).long()), (2, "black")),
+        (crop, crop_slowly, lambda height, width: (drawn(0, 5, 1).long(), drawn(0, 5, 2).long()), (2, "reflect")),
+        (crop, crop_slowly, lambda height, width: (drawn(0, 31, 1).long(), drawn(0, 31, 2).long()), (15, "reflect")),
         (mirror, mirror_slowly, lambda height, width: (drawn(0, 1, 1) < 0.5,), ()),
         (turn_and_shift, turn_and_shift_slowly,
-         lambda height, width: (drawn(-180, 180, 1), drawn(-0.3, 0.3, 2), drawn(-0.3, 0.3, 3)), ()),
+         lambda height, width: (drawn(-180, 180, 1), drawn(-0.3, 0.3, 2), drawn(-0.3, 0.3, 3)), ("black",)),
+        (turn_and_shift, turn_and_shift_slowly,
+         lambda height, width: (drawn(-180, 180, 1), drawn(-0.3, 0.3, 2), drawn(-0.3, 0.3, 3)), ("reflect",)),
         (blacken, blacken_slowly, lambda height, width: (drawn(0, height, 1).long(), drawn(0, width, 2).long()), (3,)),
         (blacken, blacken_slowly, lambda height, width: (drawn(0, height, 1).long(), drawn(0, width, 2).long()), (4,)),
     ],
@@ -122,7 +136,8 @@ def test_quarter_turns_and_whole_pixels_are_exact(
     degrees: float, down: float, right: float, expected: Callable[[NDArray[Any]], NDArray[Any]]
 ) -> None:
     images = distinct((8, 8, 3))
-    changed = turn_and_shift(images, *(torch.full((COUNT,), value) for value in (degrees, down, right)))
+    turn, fall, move = (torch.full((COUNT,), value) for value in (degrees, down, right))
+    changed = turn_and_shift(images, turn, fall, move, "black")
     np.testing.assert_allclose(changed, [expected(image) for image in images.numpy()], atol=1e-2)
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from thumbnet.nets.layers import Classifier
+from thumbnet.params import Border
 from thumbnet.training.batches import Images
 from thumbnet.training.engine import EVALUATION_BATCH, predict
 
@@ -43,10 +44,18 @@ def test_with_its_mirror_image_an_image_gets_the_mean_of_both_logits(
     torch.testing.assert_close(predict(network, mirrored, flip=True), both)
 
 
+def to_and_fro(place: int, side: int) -> int:
+    """A place outside of a side, reflected at its ends until it is inside."""
+    while not 0 <= place < side:
+        place = -place if place < 0 else 2 * (side - 1) - place
+    return place
+
+
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("shift", [1, 2, 7])
+@pytest.mark.parametrize("border", ["black", "reflect"])
 def test_with_shifted_copies_an_image_gets_the_mean_of_all_their_logits(
-    shift: int, flip: bool, make_images: MakeImages, make_network: MakeNetwork
+    border: Border, shift: int, flip: bool, make_images: MakeImages, make_network: MakeNetwork
 ) -> None:
     network, images = make_network("F L8", "none"), make_images(6).images
     _, height, width, _ = images.shape
@@ -55,13 +64,16 @@ def test_with_shifted_copies_an_image_gets_the_mean_of_all_their_logits(
         shifted = torch.zeros_like(images)
         for row in range(height):
             for column in range(width):
-                if 0 <= row - down < height and 0 <= column - right < width:
-                    shifted[:, row, column] = images[:, row - down, column - right]
+                y, x = row - down, column - right
+                if border == "reflect":
+                    y, x = to_and_fro(y, height), to_and_fro(x, width)
+                if 0 <= y < height and 0 <= x < width:
+                    shifted[:, row, column] = images[:, y, x]
         views.append(shifted)
     if flip:
         views += [view.flip(2) for view in views]
 
-    together = predict(network, images, flip=flip, shift=shift)
+    together = predict(network, images, flip=flip, shift=shift, border=border)
 
     torch.testing.assert_close(together, sum(predict(network, view) for view in views) / len(views))
     assert not torch.allclose(together, predict(network, images, flip=flip)), "this network sees the difference"

@@ -44,7 +44,7 @@ def draw_augmentation(images: Images, seen: NDArray[np.uint8], augment: AugmentP
         title: what the images are, e.g. "digits, augmentation".
     """
     nameless: list[Words] = []
-    on = {name: value for name, value in augment.model_dump().items() if value not in ("none", 0)}
+    on = {name: value for name, value in augment.used().items() if value not in ("none", 0, "black")}
     if not on:
         header = [Words("No augmentation is on: every epoch sees the images as they are")]
         return draw_table([(nameless, list(images))], [], title, [header])

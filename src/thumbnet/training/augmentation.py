@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from thumbnet.params import AugmentParams
+from thumbnet.params import AugmentParams, Border
 
 
 class Augmenter:
@@ -53,12 +53,13 @@ class Augmenter:
         params, device = self._params, images.device
         if params.crop:
             top, left = torch.randint(2 * params.crop + 1, (2, len(images)), generator=self._generator).to(device)
-            images = crop(images, top, left, params.crop)
+            images = crop(images, top, left, params.crop, params.border)
         if params.flip != "none":
             images = mirror(images, self._mirrored(chosen, epoch))
         if params.rotation or params.shift:
             turn, down, right = 2 * torch.rand(3, len(images), generator=self._generator).to(device) - 1
-            images = turn_and_shift(images, params.rotation * turn, params.shift * down, params.shift * right)
+            degrees, down, right = params.rotation * turn, params.shift * down, params.shift * right
+            images = turn_and_shift(images, degrees, down, right, params.border)
         if params.cutout:
             row, column = (
                 torch.randint(side, (len(images),), generator=self._generator).to(device) for side in images.shape[1:3]
@@ -97,18 +98,43 @@ def preview(images: NDArray[np.uint8], params: AugmentParams, epochs: int, seed:
     return seen.float().round().clamp(0, 255).to(torch.uint8).numpy()
 
 
-def crop(images: Tensor, top: Tensor, left: Tensor, pad: int) -> Tensor:
-    """Windows of the original size out of images with a black border of `pad` pixels.
+def widen(images: Tensor, pad: int, border: Border) -> Tensor:
+    """Images with `pad` more pixels on every side.
+
+    Args:
+        images: (n, height, width, channels).
+        pad: pixels.
+        border: `black`, or `reflect`: the image reflected at its outermost pixels, which are not repeated.
+
+    Returns:
+        (n, height + 2·pad, width + 2·pad, channels), of the images' type.
+    """
+    if border == "black":
+        return functional.pad(images, (0, 0, pad, pad, pad, pad))
+    rows, columns = (_reflected(side, pad, images.device) for side in images.shape[1:3])
+    return images[:, rows[:, None], columns]
+
+
+def _reflected(side: int, pad: int, device: torch.device) -> Tensor:
+    """Where each pixel of a widened side comes from; (side + 2·pad,), int64. Wide borders go to and fro."""
+    there_and_back = max(2 * (side - 1), 1)
+    place = torch.arange(-pad, side + pad, device=device) % there_and_back
+    return torch.minimum(place, there_and_back - place)
+
+
+def crop(images: Tensor, top: Tensor, left: Tensor, pad: int, border: Border) -> Tensor:
+    """Windows of the original size out of images widened by `pad` pixels.
 
     Args:
         images: (n, height, width, channels), uint8.
         top: (n,), int64: the first row of each window, 0 to 2·pad; `pad` is the image as it was.
         left: (n,), int64: the same of its columns.
         pad: pixels.
+        border: as for `widen`.
     """
     _, height, width, _ = images.shape
-    padded = functional.pad(images, (0, 0, pad, pad, pad, pad))  # (n, height + 2·pad, width + 2·pad, channels)
-    windows = padded.unfold(1, height, 1).unfold(2, width, 1)  # (n, 2·pad + 1, 2·pad + 1, channels, height, width)
+    wide = widen(images, pad, border)  # (n, height + 2·pad, width + 2·pad, channels)
+    windows = wide.unfold(1, height, 1).unfold(2, width, 1)  # (n, 2·pad + 1, 2·pad + 1, channels, height, width)
     chosen = windows[torch.arange(len(images), device=images.device), top, left]  # (n, channels, height, width)
     return chosen.permute(0, 2, 3, 1).contiguous()
 
@@ -123,8 +149,8 @@ def mirror(images: Tensor, mirrored: Tensor) -> Tensor:
     return torch.where(mirrored[:, None, None, None], images.flip(2), images)
 
 
-def turn_and_shift(images: Tensor, degrees: Tensor, down: Tensor, right: Tensor) -> Tensor:
-    """Images turned about their centre, then shifted, with bilinear interpolation and black around.
+def turn_and_shift(images: Tensor, degrees: Tensor, down: Tensor, right: Tensor, border: Border) -> Tensor:
+    """Images turned about their centre, then shifted, with bilinear interpolation.
 
     The pixel at p, in pixels from the centre, takes its value from R⁻¹·(p − t): R the rotation, t the shift.
 
@@ -133,6 +159,7 @@ def turn_and_shift(images: Tensor, degrees: Tensor, down: Tensor, right: Tensor)
         degrees: (n,), float32: counter-clockwise.
         down: (n,), float32: the shift as a share of the height.
         right: (n,), float32: the shift as a share of the width.
+        border: what is outside: `black`, or `reflect`: the image reflected at the outer edges of its outermost pixels.
 
     Returns:
         (n, height, width, channels), float32.
@@ -145,8 +172,9 @@ def turn_and_shift(images: Tensor, degrees: Tensor, down: Tensor, right: Tensor)
     x = columns[None, None, :] - width * right[:, None, None]  # (n, 1, width)
     # PyTorch's sampling wants coordinates that go from −1 to 1 along each side.
     grid = torch.stack([(cos * x - sin * y) * (2 / width), (sin * x + cos * y) * (2 / height)], 3)  # (n, h, w, 2)
+    outside = "zeros" if border == "black" else "reflection"
     sampled = functional.grid_sample(
-        images.permute(0, 3, 1, 2).float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False
+        images.permute(0, 3, 1, 2).float(), grid, mode="bilinear", padding_mode=outside, align_corners=False
     )
     return sampled.permute(0, 2, 3, 1).contiguous()
 

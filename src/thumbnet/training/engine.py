@@ -17,6 +17,7 @@ from torch.nn import functional
 from thumbnet.errors import UserError
 from thumbnet.params import (
     AugmentParams,
+    Border,
     EarlyStoppingParams,
     Kept,
     OptimizerParams,
@@ -24,7 +25,7 @@ from thumbnet.params import (
     ScheduleParams,
     TrainParams,
 )
-from thumbnet.training.augmentation import Augmenter
+from thumbnet.training.augmentation import Augmenter, widen
 from thumbnet.training.batches import Images, batches_per_epoch, shuffled_batches
 from thumbnet.training.optimisation import Penalty, find_kernels, make_average, make_optimizer
 from thumbnet.training.schedules import make_schedule
@@ -224,6 +225,7 @@ def predict(
     precision: torch.dtype = torch.float32,
     flip: bool = False,
     shift: int = 0,
+    border: Border = "black",
 ) -> Tensor:
     """The logits of all images, without gradients, dropout or batch statistics.
 
@@ -234,6 +236,7 @@ def predict(
         flip: whether to take the mean of the logits of each image and its mirror image, left and right.
         shift: whether to take the mean of the logits of each image and its copies, shifted by so many pixels up, down,
             left and right; with `flip` of all of these and their mirror images.
+        border: what shifts bring in, as for `augmentation.widen`.
 
     Returns:
         (n, classes), float32.
@@ -242,18 +245,18 @@ def predict(
     logits = []
     with torch.inference_mode(), torch.autocast(images.device.type, precision, enabled=precision != torch.float32):
         for batch in torch.split(images, EVALUATION_BATCH):
-            answers = [classifier(view).float() for view in _views(batch, flip, shift)]
+            answers = [classifier(view).float() for view in _views(batch, flip, shift, border)]
             logits.append(torch.stack(answers).mean(0))
     return torch.cat(logits)
 
 
-def _views(images: Tensor, flip: bool, shift: int) -> Iterator[Tensor]:
-    """Images as they are, shifted with a black border, and all of them mirrored, as `predict` says."""
+def _views(images: Tensor, flip: bool, shift: int, border: Border) -> Iterator[Tensor]:
+    """Images as they are, shifted, and all of them mirrored, as `predict` says."""
     _, height, width, _ = images.shape
-    padded = functional.pad(images, (0, 0, shift, shift, shift, shift)) if shift else images
+    wide = widen(images, shift, border) if shift else images
     places = [(shift, shift), (0, shift), (2 * shift, shift), (shift, 0), (shift, 2 * shift)] if shift else [(0, 0)]
     for top, left in places:
-        view = padded[:, top : top + height, left : left + width]
+        view = wide[:, top : top + height, left : left + width]
         yield view
         if flip:
             yield view.flip(2)
