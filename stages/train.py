@@ -1,8 +1,8 @@
-"""One network trained on the training split; the weights of its best validation epoch are kept."""
+"""One network trained, from one seed or several; the weights of the best validation epochs are kept."""
 
 from thumbnet.stage import run_stage  # isort: skip
 
-from dataclasses import asdict
+from dataclasses import replace
 
 from thumbnet import paths
 from thumbnet.data import normalisation
@@ -12,24 +12,28 @@ from thumbnet.params import Params
 from thumbnet.progress import TrainingProgress
 from thumbnet.tracking import TrainingRun, hash_data
 from thumbnet.training.batches import batches_per_epoch, load_images
-from thumbnet.training.checkpoints import Card, make_classifier, save_classifier
-from thumbnet.training.devices import choose_device, choose_precision, describe, use_threads
-from thumbnet.training.engine import Epoch, Recipe, fit
-from thumbnet.training.history import deterministic, write_history, write_train_metrics
+from thumbnet.training.checkpoints import Card, make_classifier, save_classifiers
+from thumbnet.training.devices import choose_device, choose_precision, describe, keep_freed_memory, use_threads
+from thumbnet.training.engine import Epoch, Recipe, fit_seeds
+from thumbnet.training.history import deterministic, summarise, write_history, write_train_metrics
 
 
 def main(params: Params, member: str) -> None:
     info = load_info(paths.SPLITS)
     data = {"name": info.name, "sha256": info.sha256}
     model = params.models[member]
+    keep_freed_memory()
     use_threads(params.train.threads)
-    device = choose_device(params.train.device)
+    device = choose_device(params.train.device, params.train.deterministic)
     precision = choose_precision(params.train.precision, device)
     number_format = str(precision).removeprefix("torch.")
     train, validation = (load_images(paths.SPLITS, split, device) for split in ("train", "validation"))
     statistics = normalisation.load(paths.STATISTICS)
-    classifier = make_classifier(model, info.image_shape, len(info.classes), statistics, params.seed).to(device)
-    parameters = count_parameters(classifier)
+    seeds = range(params.seed, params.seed + params.train.seeds)
+    classifiers = [
+        make_classifier(model, info.image_shape, len(info.classes), statistics, seed).to(device) for seed in seeds
+    ]
+    parameters = count_parameters(classifiers[0])
     recipe = Recipe(
         params.seed,
         params.train,
@@ -41,29 +45,34 @@ def main(params: Params, member: str) -> None:
     )
     batches = batches_per_epoch(len(train), params.train.batch_size)
 
+    times = "" if len(seeds) == 1 else f"{len(seeds)} × "
     print(
-        f"{member}: {parameters:,} parameters, {len(train):,} images, {describe(device)}, {number_format}", flush=True
+        f"{member}: {times}{parameters:,} parameters, {len(train):,} images, {describe(device)}, {number_format}",
+        flush=True,
     )
     with TrainingRun(params, member, hash_data(data)) as run:
         run.tag(device=describe(device), precision=number_format)
         with TrainingProgress(member, params.train.epochs, batches, len(train)) as progress:
 
-            def on_epoch(epoch: Epoch) -> None:
-                progress.on_epoch(epoch)
-                run.log_epoch(asdict(epoch))
+            def on_epoch(epochs: list[Epoch]) -> None:
+                progress.on_epoch(epochs)
+                run.log_epoch(summarise(epochs))
 
-            outcome = fit(classifier, train, validation, recipe, precision, on_epoch, progress.on_batch)
-            progress.on_end(outcome)
+            outcomes = fit_seeds(classifiers, train, validation, recipe, precision, on_epoch, progress.on_batch)
+            progress.on_end(outcomes[0])
 
-        best = deterministic(outcome.best)
         used = params.training_of(member)
-        card = Card(member, model.used(), list(info.classes), info.image_shape, parameters, used, data, best)
+        first = Card(member, model.used(), list(info.classes), info.image_shape, parameters, used, data, {})
+        cards = [
+            replace(first, training=used | {"seed": seed}, best=deterministic(outcome.best))
+            for seed, outcome in zip(seeds, outcomes, strict=True)
+        ]
         history, metrics = paths.HISTORY / f"{member}.csv", paths.TRAIN_METRICS / f"{member}.json"
-        save_classifier(paths.MODELS / member, classifier, card)
-        write_history(history, outcome.history)
-        write_train_metrics(metrics, outcome, parameters)
-        seconds = sum(epoch.seconds for epoch in outcome.history)
-        speed = {"images_per_second": len(train) * len(outcome.history) / seconds}
+        save_classifiers(paths.MODELS / member, classifiers, cards)
+        write_history(history, outcomes)
+        write_train_metrics(metrics, outcomes, parameters)
+        epochs = [epoch for outcome in outcomes for epoch in outcome.history]
+        speed = {"images_per_second": len(train) * len(epochs) / sum(epoch.seconds for epoch in epochs)}
         run.finish(paths.MODELS / member, [history, metrics], speed)
 
 

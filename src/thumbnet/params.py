@@ -210,6 +210,15 @@ class TrainParams(Section):
     """Decay of the exponential moving average of the weights, which is what is validated and kept; 0 for none."""
     keep: Kept
     """The weights of the epoch that is best by this are kept."""
+    seeds: int = Field(ge=1, le=1000)
+    """Networks that are trained, from the seeds `seed`, `seed` + 1 and so on, for medians and quartiles of their
+    figures. The first of them is the one that is shown, and goes into the ensemble."""
+    compile: bool
+    """Let torch.compile make the network's kernels: worth its half minute or more on GPUs and in long trainings; needs
+    a C++ compiler."""
+    deterministic: bool
+    """On CUDA: the same training gives the same bytes; false lets cuDNN choose the fastest algorithms. CPUs always give
+    the same bytes."""
 
 
 class OptimizerParams(Section):

@@ -1,6 +1,7 @@
 """The training on screen: a moving bar on a terminal, one line per epoch everywhere."""
 
 import sys
+from statistics import median
 from types import TracebackType
 from typing import Self
 
@@ -42,13 +43,19 @@ class TrainingProgress:
         """One batch is done."""
         self._bar.advance(self._task)
 
-    def on_epoch(self, epoch: Epoch) -> None:
-        """One epoch is done: its line."""
+    def on_epoch(self, epochs: list[Epoch]) -> None:
+        """One epoch is done: its line, of several seeds with their medians."""
+        train, train_loss, validation, validation_loss = (
+            median(getattr(epoch, name) for epoch in epochs)
+            for name in ("train_accuracy", "train_loss", "validation_accuracy", "validation_loss")
+        )
+        speed = self._images * len(epochs) / sum(epoch.seconds for epoch in epochs)
         line = (
-            f"{self._member}  epoch {epoch.epoch:>{len(str(self._epochs))}}/{self._epochs}"
-            f"  train {epoch.train_accuracy:6.2%} (loss {epoch.train_loss:.4f})"
-            f"  validation {epoch.validation_accuracy:6.2%} (loss {epoch.validation_loss:.4f})"
-            f"  {self._images / epoch.seconds:,.0f} images/s"
+            f"{self._member}  epoch {epochs[0].epoch:>{len(str(self._epochs))}}/{self._epochs}"
+            f"  train {train:6.2%} (loss {train_loss:.4f})"
+            f"  validation {validation:6.2%} (loss {validation_loss:.4f})"
+            f"  {speed:,.0f} images/s"
+            f"{f'  median of {len(epochs)} seeds' if len(epochs) > 1 else ''}"
         )
         self._print(line)
 

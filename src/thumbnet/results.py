@@ -33,16 +33,23 @@ def print_results(params: Params, console: Console | None = None) -> None:
     table = Table(box=SIMPLE_HEAD, padding=0)
     for column in ("network", "parameters", "best epoch", "validation, %", "test, %"):
         table.add_column(column, justify="left" if column == "network" else "right")
+    seeds = False
     for member in params.members:
         train, judged = _read(paths.TRAIN_METRICS / f"{member}.json"), _read(paths.EVALUATE_METRICS / f"{member}.json")
         epochs = f"{train['best_epoch']} of {train['epochs']}"
         table.add_row(
             member, f"{train['parameters']:,}", epochs, _accuracy(judged["validation"]), _accuracy(judged["test"])
         )
+        if "seeds" in judged["test"]:
+            count = judged["test"]["seeds"]["count"]
+            table.add_row(f"  {count} seeds*", "", "", _quartiles(judged["validation"]), _quartiles(judged["test"]))
+            seeds = True
     table.add_section()
     table.add_row(paths.ENSEMBLE, "", "", _accuracy(ensemble["validation"]), _accuracy(ensemble["test"]))
     console.print(f"Accuracy on {params.dataset.name}, with {100 * params.evaluate.confidence:g} % intervals")
     console.print(table)
+    if seeds:
+        console.print("* the median of all seeds, and the quartiles around it; the row above is of the first seed\n")
 
     best = ensemble["best_member"]
     console.print(f"The ensemble against {best}, the best member on validation: "
@@ -73,6 +80,11 @@ def _has_git(folder: Path) -> bool:
 def _accuracy(judged: dict[str, Any]) -> str:
     accuracy, low, high = (100 * judged[key] for key in ("accuracy", "low", "high"))
     return f"{accuracy:.2f} ({low:.2f}–{high:.2f})"
+
+
+def _quartiles(judged: dict[str, Any]) -> str:
+    low, middle, high = (100 * judged["seeds"]["accuracy"][key] for key in ("p25", "median", "p75"))
+    return f"{middle:.2f} ({low:.2f}–{high:.2f})"
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -229,8 +230,8 @@ def result_id(model_dir: Path) -> str:
     if not model_dir.is_dir():
         raise UserError(f"{model_dir} is missing; train it with: dvc repro train@{model_dir.name}")
     digest = hashlib.sha256()
-    for file in sorted(model_dir.iterdir()):
-        digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
+    for file in sorted(path for path in model_dir.rglob("*") if path.is_file()):
+        digest.update(f"{file.relative_to(model_dir).as_posix()}\0{file.stat().st_size}\0".encode())
         digest.update(file.read_bytes())
     return digest.hexdigest()
 
@@ -431,11 +432,14 @@ def _log_model(experiment: _Experiment, run_id: str, model_dir: Path, card: Mapp
     logged = client.create_logged_model(experiment.experiment_id, MODEL, run_id, model_type="image classifier")
     example = np.load(paths.SPLITS / "validation_images.npy", mmap_mode="r")[:1]  # (1, height, width, channels)
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / MODEL
+        folder, classifier = Path(temporary) / MODEL, Path(temporary) / "classifier"
+        classifier.mkdir()
+        for file in (path for path in model_dir.iterdir() if path.is_file()):  # without further seeds
+            shutil.copy(file, classifier)
         mlflow.pyfunc.save_model(
             folder,
             python_model=serving.__file__,
-            artifacts={"classifier": str(model_dir.resolve())},
+            artifacts={"classifier": str(classifier)},
             code_paths=[str(Path(serving.__file__).parent)],
             signature=_signature(card),
             input_example=np.array(example),
@@ -481,11 +485,18 @@ def _epoch_metrics(row: Mapping[str, float]) -> list[Metric]:
 
 
 def _evaluation_metrics(figures: Mapping[str, Any]) -> dict[str, float]:
-    """Accuracy and loss of each split, and whatever else is a single number, as `evaluate/...`."""
+    """Accuracy and loss of each split, and whatever else is a single number, as `evaluate/...`.
+
+    Of several seeds also their quartiles, as `evaluate/<split>/accuracy_median` and so on.
+    """
     chosen: dict[str, Any] = {}
     for key, value in figures.items():
         if isinstance(value, Mapping):
-            chosen[key] = {name: value[name] for name in ("accuracy", "loss") if name in value}
+            names = [name for name in ("accuracy", "loss") if name in value]
+            chosen[key] = {name: value[name] for name in names}
+            if "seeds" in value:
+                places = ((name, *place) for name in names for place in value["seeds"][name].items())
+                chosen[key] |= {f"{name}_{end}": place for name, end, place in places}
         elif isinstance(value, int | float):
             chosen[key] = value
     return {name: float(value) for name, value in _flatten({"evaluate": chosen}, "/").items()}

@@ -140,3 +140,18 @@ def test_dvc_fills_our_template(tmp_path: Path) -> None:
     filled = json.dumps(plot.get_filled_template())
     assert "<DVC_METRIC" not in filled
     assert '"field": "accuracy"' in filled
+
+
+def test_of_several_seeds_a_band_reaches_from_quartile_to_quartile(tmp_path: Path) -> None:
+    path = history(tmp_path, "bn", [0.5, 0.75])
+    ends = [f"{split}_{quantity}_{end}" for split in ("train", "validation") for quantity in ("accuracy", "loss")
+            for end in ("p25", "p75")]  # fmt: skip
+    head, *rows = path.read_text().splitlines()
+    path.write_text("\n".join([f"{head},{','.join(ends)}", *(f"{row},0.3,0.6,1,2,0.4,0.8,1.5,2.5" for row in rows)]))
+    collected = collect_histories({"bn": path})
+    assert collected[1].quartiles == {"accuracy": (0.4, 0.8), "loss": (1.5, 2.5)}
+    figure = draw_curves(collected, "validation_accuracy")
+    assert [len(axes.collections) for axes in figure.axes] == [1, 1]
+    assert "medians of seeds, quartile to quartile" in [
+        text.get_text() for legend in figure.legends for text in legend.get_texts()
+    ]

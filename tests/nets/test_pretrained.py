@@ -17,7 +17,7 @@ from thumbnet.nets.builder import build_network, count_parameters
 from thumbnet.nets.notation import Shape
 from thumbnet.nets.pretrained import build_skeleton, check_torchvision
 from thumbnet.params import TorchvisionParams
-from thumbnet.training.checkpoints import Card, load_classifier, make_classifier, save_classifier
+from thumbnet.training.checkpoints import Card, load_classifier, make_classifier, save_classifiers
 from thumbnet.training.engine import predict
 
 GREY, COLOUR = Shape(1, 28, 28), Shape(3, 32, 32)
@@ -231,7 +231,7 @@ def test_a_trained_network_needs_its_first_weights_no_more(
     images = torch.randint(256, (4, 28, 28, 1), dtype=torch.uint8)
     expected = predict(classifier, images)
     card = Card("m", params.used(), ["a", "b", "c"], (28, 28, 1), count_parameters(classifier), {}, {}, {})
-    save_classifier(tmp_path / "m", classifier, card)
+    save_classifiers(tmp_path / "m", [classifier], [card])
     path.unlink()
     assert torch.equal(predict(load_classifier(tmp_path / "m"), images), expected)
 

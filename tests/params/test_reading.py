@@ -85,7 +85,8 @@ def test_numbers_are_read_as_people_write_them(
         ({"early_stopping__monitor": "validation_loss"}, "early_stopping",
          {"monitor", "mode", "patience", "min_delta"}),
         ({}, "regularisation", {"l2", "label_smoothing", "clip_norm"}),
-        ({}, "train", {"epochs", "batch_size", "device", "precision", "threads", "ema", "keep"}),
+        ({}, "train", {"epochs", "batch_size", "device", "precision", "threads", "ema", "keep", "seeds", "compile",
+                       "deterministic"}),
     ],
 )  # fmt: skip
 def test_only_what_a_training_uses_is_told_of_it(

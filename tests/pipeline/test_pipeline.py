@@ -135,6 +135,27 @@ def test_a_second_run_does_nothing_but_say_so(checkout: Checkout) -> None:
     assert checkout.git("status", "--short") == ""
 
 
+def test_several_seeds_are_told_by_their_medians_and_quartiles(checkout: Checkout) -> None:
+    first = metrics(checkout, "evaluate/ln")["test"]
+    checkout.change({"train.seeds": 3})
+    checkout.dvc("repro", "evaluate@ln", "curves")
+    judged = metrics(checkout, "evaluate/ln")["test"]
+    assert judged["accuracy"] == pytest.approx(first["accuracy"], abs=0.02), "the first seed is that of params.yaml"
+    spread = judged["seeds"]["accuracy"]
+    assert judged["seeds"]["count"] == 3
+    assert spread["p25"] <= spread["median"] <= spread["p75"]
+    assert spread["p25"] < spread["p75"]
+    assert sorted(path.name for path in (checkout.root / "models/ln/seeds").iterdir()) == ["2", "3"]
+    with (checkout.root / "plots/history/ln.csv").open() as file:
+        epochs = list(csv.DictReader(file))
+    assert all(
+        float(epoch["validation_loss_p25"]) < float(epoch["validation_loss"]) < float(epoch["validation_loss_p75"])
+        for epoch in epochs
+    )
+    (run,) = [run for run in checkout.runs("ln") if run.data.params["train.seeds"] == "3"]
+    assert run.data.metrics["evaluate/test/accuracy_median"] == spread["median"]
+
+
 def test_fewer_members_and_back_again_train_nothing(checkout: Checkout) -> None:
     kept = {path: path.read_bytes() for path in checkout.root.glob("plots/history/*.csv")}
     checkout.change({"members": ["bn"]})

@@ -16,7 +16,7 @@ from thumbnet import paths, tracking
 from thumbnet.nets.builder import build_network
 from thumbnet.nets.layers import Classifier
 from thumbnet.params import Params, check_params
-from thumbnet.training.checkpoints import Card, image_shape, save_classifier
+from thumbnet.training.checkpoints import Card, image_shape, save_classifiers
 
 CLASSES = ["T-shirt/top", "class", "bag"]
 SHAPE = (8, 8, 1)
@@ -78,6 +78,9 @@ def params() -> Params:
                 "precision": "fp32",
                 "threads": 1,
                 "ema": 0,
+                "seeds": 1,
+                "compile": False,
+                "deterministic": True,
                 "keep": "validation_accuracy",
             },
             "optimizer": {"name": "adam", "lr": 0.1, "weight_decay": 0.0, "momentum": 0.9, "nesterov": True},
@@ -117,7 +120,7 @@ def train_member(checkout: Path, params: Params) -> Callable[[str], Path]:
         count = sum(weight.numel() for weight in network.parameters())
         best = EPOCHS[1]
         card = Card(member, model.used(), CLASSES, SHAPE, count, params.training_of(member), DATA, best)
-        save_classifier(paths.MODELS / member, classifier, card)
+        save_classifiers(paths.MODELS / member, [classifier], [card])
         for folder in (paths.SPLITS, paths.HISTORY, paths.TRAIN_METRICS):
             folder.mkdir(parents=True, exist_ok=True)
         images = np.random.default_rng(0).integers(0, 256, (5, *SHAPE), dtype=np.uint8)

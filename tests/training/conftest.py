@@ -67,7 +67,14 @@ def make_recipe() -> Callable[..., Recipe]:
     plain = change(
         Recipe(**{**sections, "seed": 1}),
         {
-            "train": {"epochs": 3, "batch_size": 16, "ema": 0.0, "keep": "validation_accuracy"},
+            "train": {
+                "epochs": 3,
+                "batch_size": 16,
+                "ema": 0.0,
+                "keep": "validation_accuracy",
+                "seeds": 1,
+                "compile": False,
+            },
             "optimizer": {"name": "sgd", "lr": 0.1, "weight_decay": 0.001, "momentum": 0.9, "nesterov": True},
             "schedule": {"name": "one_cycle", "warmup": 0.3},
             "regularisation": {"l2": 0.0, "label_smoothing": 0.0, "clip_norm": 0.0},

@@ -12,7 +12,7 @@ from thumbnet.nets.builder import count_parameters
 from thumbnet.nets.layers import Classifier
 from thumbnet.params import ModelParams, NormKind
 from thumbnet.training.batches import Images
-from thumbnet.training.checkpoints import Card, load_card, load_classifier, save_classifier
+from thumbnet.training.checkpoints import Card, load_card, load_classifier, save_classifiers
 from thumbnet.training.engine import Recipe, fit, predict
 from thumbnet.training.history import deterministic, write_history, write_train_metrics
 
@@ -46,7 +46,7 @@ def test_a_loaded_classifier_gives_the_same_logits(
     classifier = make_network(line, norm)
     fit(classifier, images, images, make_recipe(train={"epochs": 1}), torch.float32)
     card = card_of(classifier, line, norm)
-    save_classifier(tmp_path / "models" / "bn", classifier, card)
+    save_classifiers(tmp_path / "models" / "bn", [classifier], [card])
 
     torch.manual_seed(123)  # nothing of the initial weights may be left
     loaded = load_classifier(tmp_path / "models" / "bn")
@@ -69,9 +69,9 @@ def test_the_same_training_gives_the_same_bytes(
         recipe = make_recipe(augment={"flip": "random", "crop": 1})
         outcome = fit(classifier, make_images(60), make_images(20, seed=3), recipe, torch.float32)
         card = card_of(classifier, "C4 C4+ D.2 G", "batch")
-        save_classifier(folder / "bn", classifier, Card(**{**vars(card), "best": deterministic(outcome.best)}))
-        write_history(folder / "history.csv", outcome.history)
-        write_train_metrics(folder / "metrics.json", outcome, card.parameters)
+        save_classifiers(folder / "bn", [classifier], [Card(**{**vars(card), "best": deterministic(outcome.best)})])
+        write_history(folder / "history.csv", [outcome])
+        write_train_metrics(folder / "metrics.json", [outcome], card.parameters)
         return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
     first = train(tmp_path / "first", seed=0)
@@ -87,12 +87,12 @@ def test_a_save_that_fails_leaves_the_old_network_alone(
     folder = tmp_path / "bn"
     classifier = make_network()
     card = card_of(classifier, "C4 C4+ G", "batch")
-    save_classifier(folder, classifier, card)
+    save_classifiers(folder, [classifier], [card])
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
 
     unwritable = Card(**{**vars(card), "best": {"epoch": object()}})
     with pytest.raises(TypeError):
-        save_classifier(folder, make_network(seed=5), unwritable)
+        save_classifiers(folder, [make_network(seed=5)], [unwritable])
 
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert list(tmp_path.iterdir()) == [folder]

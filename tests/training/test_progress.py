@@ -16,10 +16,21 @@ def test_a_line_per_epoch_and_nothing_else(capsys: pytest.CaptureFixture[str]) -
         for number in (1, 2):
             for _ in range(3):
                 progress.on_batch()
-            progress.on_epoch(Epoch(number, 0.1, 1.23456, 0.5, 1.1, 0.625, l2_penalty=0.0, seconds=0.5))
+            progress.on_epoch([Epoch(number, 0.1, 1.23456, 0.5, 1.1, 0.625, l2_penalty=0.0, seconds=0.5)])
     first, second = capsys.readouterr().out.splitlines()
     assert first == "bn  epoch  1/12  train 50.00% (loss 1.2346)  validation 62.50% (loss 1.1000)  2,000 images/s"
     assert "epoch  2/12" in second
+
+
+def test_of_several_seeds_the_line_tells_medians(capsys: pytest.CaptureFixture[str]) -> None:
+    with TrainingProgress("bn", epochs=2, batches=3, images=1000) as progress:
+        progress.on_epoch(
+            [Epoch(1, 0.1, loss, 0.5, 1.1, share, 0.0, 0.1) for loss, share in ((3, 0.2), (1, 0.9), (2, 0.7))]
+        )
+    assert capsys.readouterr().out == (
+        "bn  epoch 1/2  train 50.00% (loss 2.0000)  validation 70.00% (loss 1.1000)  10,000 images/s"
+        "  median of 3 seeds\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from torch.nn import functional
 from thumbnet.nets.layers import Classifier
 from thumbnet.training.batches import Images
 from thumbnet.training.engine import Recipe, fit
-from thumbnet.training.optimisation import Penalty, find_kernels
+from thumbnet.training.optimisation import Penalty
 
 MakeImages = Callable[..., Images]
 MakeNetwork = Callable[..., Classifier]
@@ -133,7 +133,7 @@ def test_the_penalty_is_of_kernels_and_of_all_of_them() -> None:
     network = nn.ModuleList([nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.PReLU(3), nn.Linear(3, 2), nn.Linear(2, 2)])
     used = network.get_parameter("0.weight")
     used.grad = torch.ones_like(used)
-    Penalty(find_kernels(network), 0.5).add_gradients()
+    Penalty(network, 0.5).add_gradients()
     gradients = {name: value.grad for name, value in network.named_parameters() if value.grad is not None}
     expected = {name: 0.5 * network.get_parameter(name).detach() for name in ("0.weight", "3.weight", "4.weight")}
     expected["0.weight"] += 1

@@ -6,13 +6,15 @@ The histories themselves are written by the training.
 import csv
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from thumbnet.errors import UserError
@@ -48,6 +50,8 @@ class Point:
         loss: nats per image.
         lr: the learning rate.
         l2_penalty: λ/2·Σw² over the kernels while it trained; the same for both splits.
+        quartiles: of several seeds, of which the values are medians: the lower and the upper quartile of `accuracy` and
+            of `loss`; of one seed nothing.
     """
 
     member: str
@@ -57,6 +61,11 @@ class Point:
     loss: float
     lr: float
     l2_penalty: float
+    quartiles: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+
+#: Columns of the table.
+COLUMNS = ("member", "epoch", "split", "accuracy", "loss", "lr", "l2_penalty")
 
 
 def collect_histories(histories: Mapping[str, Path]) -> list[Point]:
@@ -64,7 +73,8 @@ def collect_histories(histories: Mapping[str, Path]) -> list[Point]:
 
     Args:
         histories: the CSV file of each member (epoch, lr, train_loss, train_accuracy, validation_loss,
-            validation_accuracy, l2_penalty), in the order to show them in.
+            validation_accuracy, l2_penalty; of several seeds the losses and accuracies with _p25 and _p75 too), in the
+            order to show them in.
 
     Raises:
         UserError: a file is missing, lacks a column, or has no epoch.
@@ -78,7 +88,7 @@ def _read_history(member: str, path: Path) -> list[Point]:
         with path.open(encoding="utf-8", newline="") as file:
             points = [
                 Point(member, int(row["epoch"]), split, float(row[f"{split}_accuracy"]), float(row[f"{split}_loss"]),
-                      float(row["lr"]), float(row["l2_penalty"]))
+                      float(row["lr"]), float(row["l2_penalty"]), _read_quartiles(row, split))
                 for row in csv.DictReader(file)
                 for split in SPLITS
             ]  # fmt: skip
@@ -91,9 +101,18 @@ def _read_history(member: str, path: Path) -> list[Point]:
     return points
 
 
+def _read_quartiles(row: Mapping[str, str], split: str) -> dict[str, tuple[float, float]]:
+    if f"{split}_accuracy_p25" not in row:
+        return {}
+    return {
+        quantity: (float(row[f"{split}_{quantity}_p25"]), float(row[f"{split}_{quantity}_p75"]))
+        for quantity in ("accuracy", "loss")
+    }
+
+
 def write_curves_table(path: Path, points: Sequence[Point]) -> None:
     """Writes one row per point: member, epoch, split, accuracy, loss, lr, l2_penalty."""
-    write_table(path, [field.name for field in fields(Point)], map(astuple, points))
+    write_table(path, COLUMNS, ([getattr(point, column) for column in COLUMNS] for point in points))
 
 
 def best_point(points: Sequence[Point], member: str, keep: Kept) -> Point:
@@ -105,6 +124,8 @@ def best_point(points: Sequence[Point], member: str, keep: Kept) -> Point:
 
 def draw_curves(points: Sequence[Point], keep: Kept) -> Figure:
     """Accuracy and loss against epochs: a colour per member, train dashed, validation solid, the best epoch ringed.
+
+    Of several seeds the lines are medians, and a band beside validation reaches from quartile to quartile.
 
     Args:
         points: what `collect_histories` returns, one member or more.
@@ -128,7 +149,8 @@ def draw_curves(points: Sequence[Point], keep: Kept) -> Figure:
                 _draw_member(axes, points, best[member], quantity, colour)
             _scale(axes, quantity, [getattr(point, quantity) for point in points])
         style.write_title(figure, "Learning curves")
-        _draw_line_key(figure, KEPT[keep], LONE if len({point.epoch for point in points}) == 1 else {})
+        mark = LONE if len({point.epoch for point in points}) == 1 else {}
+        _draw_line_key(figure, KEPT[keep], mark, any(point.quartiles for point in points))
         handles = [Line2D([], [], color=colours[member], linewidth=4, label=labels[member]) for member in members]
         figure.legend(handles=handles, loc="lower left", ncols=legend_columns, fontsize=12, borderaxespad=0,
                       borderpad=0, bbox_to_anchor=(style.MARGIN / WIDTH, 18 / height))  # fmt: skip
@@ -145,6 +167,11 @@ def _draw_member(axes: Axes, points: Sequence[Point], best: Point, quantity: str
         axes.plot([point.epoch for point in line], [getattr(point, quantity) for point in line], color=colour,
                   **STROKES[split], **(LONE if len(line) == 1 and split == "train" else {}))  # fmt: skip
     axes.plot(best.epoch, getattr(best, quantity), color=colour, zorder=3, **RING)
+    spread = [(point.epoch, *point.quartiles[quantity]) for point in _of(points, best.member, "validation")
+              if point.quartiles]  # fmt: skip
+    if spread:
+        epochs, low, high = zip(*spread, strict=True)
+        axes.fill_between(epochs, low, high, color=colour, alpha=0.16, linewidth=0)
 
 
 def _scale(axes: Axes, quantity: str, values: Sequence[float]) -> None:
@@ -168,12 +195,14 @@ def _legend_label(best: Point) -> str:
     return f"{style.ellipsize(best.member, LONGEST_NAME, 12)}: {style.percent(best.accuracy, 2)}, epoch {best.epoch}"
 
 
-def _draw_line_key(figure: Figure, ring: str, mark: Mapping[str, Any]) -> None:
-    """What dashes (or, after a single epoch, the mark in their place) and rings mean, below the title."""
-    handles = [
+def _draw_line_key(figure: Figure, ring: str, mark: Mapping[str, Any], banded: bool) -> None:
+    """What dashes (or, after a single epoch, the mark in their place), rings and bands mean, below the title."""
+    handles: list[Artist] = [
         Line2D([], [], color=style.FAINT, label="train", **STROKES["train"], **mark),
         Line2D([], [], color=style.FAINT, label="validation", **STROKES["validation"]),
         Line2D([], [], color=style.FAINT, linestyle="none", label=ring, **RING),
     ]
-    figure.legend(handles=handles, loc="upper left", ncols=3, fontsize=12, borderaxespad=0, borderpad=0,
+    if banded:
+        handles.append(Patch(color=style.FAINT, alpha=0.3, linewidth=0, label="medians of seeds, quartile to quartile"))
+    figure.legend(handles=handles, loc="upper left", ncols=len(handles), fontsize=12, borderaxespad=0, borderpad=0,
                   bbox_to_anchor=(style.MARGIN / WIDTH, 1 - 68 / figure.bbox.height))  # fmt: skip

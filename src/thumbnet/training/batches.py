@@ -30,6 +30,14 @@ class Images:
     def __len__(self) -> int:
         return len(self.images)
 
+    def choose(self, places: Tensor) -> tuple[Tensor, Tensor]:
+        """Some of the images and their labels, copied: ten times as fast as indexing, which goes byte by byte.
+
+        Args:
+            places: (n,), int64.
+        """
+        return self.images.index_select(0, places), self.labels.index_select(0, places)
+
 
 def load_images(folder: Path, split: str, device: torch.device) -> Images:
     """A split on the device; on the CPU its images stay the memory-mapped file.
@@ -48,9 +56,7 @@ def load_images(folder: Path, split: str, device: torch.device) -> Images:
         return Images(torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device))
 
 
-def shuffled_batches(
-    split: Images, batch_size: int, generator: torch.Generator
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def shuffled_places(split: Images, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
     """One epoch in random order; the incomplete batch at its end is left out, another one in each epoch.
 
     Args:
@@ -59,16 +65,15 @@ def shuffled_batches(
         generator: of the CPU.
 
     Yields:
-        Images (batch, height, width, channels), their labels (batch,), and their places in the split (batch,).
+        Places in the split, of a batch each; (batch,), int64, on the images' device.
     """
     count = len(split)
     size = min(batch_size, count)
     order = torch.randperm(count, generator=generator).to(split.images.device)
     for start in range(0, count - size + 1, size):
-        chosen = order[start : start + size]
-        yield split.images[chosen], split.labels[chosen], chosen
+        yield order[start : start + size]
 
 
 def batches_per_epoch(count: int, batch_size: int) -> int:
-    """How many batches `shuffled_batches` makes of `count` images."""
+    """How many batches `shuffled_places` makes of `count` images."""
     return max(1, count // batch_size)

@@ -4,6 +4,7 @@ Both files are deterministic: the same parameters, data and machine give the sam
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from thumbnet.params import NetworkParams, TorchvisionParams, network_params
 
 WEIGHTS = "weights.safetensors"
 CARD = "model.json"
+#: Holds a folder like its own for each further seed.
+SEEDS = "seeds"
 
 
 @dataclass(frozen=True)
@@ -70,12 +73,27 @@ def make_classifier(
     return classifier.to(memory_format=torch.channels_last)
 
 
-def save_classifier(folder: Path, classifier: nn.Module, card: Card) -> None:
-    """Writes weights and card; the folder appears whole or not at all."""
+def save_classifiers(folder: Path, classifiers: Sequence[nn.Module], cards: Sequence[Card]) -> None:
+    """Writes weights and card of a network, and of its further seeds; the folder appears whole or not at all.
+
+    Args:
+        folder: of the first one; the others go below it, to `seeds/<seed>`.
+        classifiers: of one seed or more.
+        cards: of each of them.
+    """
     with fresh_folder(folder) as aside:
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in classifier.state_dict().items()}
-        save_file(weights, aside / WEIGHTS)
-        write_json(aside / CARD, asdict(card))
+        for classifier, card in zip(classifiers, cards, strict=True):
+            own = aside if card is cards[0] else aside / SEEDS / str(card.training["seed"])
+            own.mkdir(parents=True, exist_ok=True)
+            weights = {name: tensor.detach().cpu().contiguous() for name, tensor in classifier.state_dict().items()}
+            save_file(weights, own / WEIGHTS)
+            write_json(own / CARD, asdict(card))
+
+
+def seed_folders(folder: Path) -> list[Path]:
+    """The folders of a network and of its further seeds, in the order of the seeds; `load_classifier` reads each."""
+    further = (folder / SEEDS).iterdir() if (folder / SEEDS).is_dir() else []
+    return [folder, *sorted(further, key=lambda path: int(path.name))]
 
 
 def load_card(folder: Path) -> Card:

@@ -1,5 +1,7 @@
 """Which device trains, and in which precision: `auto` resolved for the hardware at hand, anything else checked."""
 
+import contextlib
+import ctypes
 import os
 import platform
 import sys
@@ -10,27 +12,34 @@ import torch
 from thumbnet.errors import UserError
 from thumbnet.params import Device, Precision
 
+#: Options of glibc's mallopt: sizes from which memory is mapped of its own, and given back.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _NEVER = -1, -3, 2**30
+
 #: The order in which `auto` looks for them.
 DEVICES: tuple[Device, ...] = ("cuda", "mps", "cpu")
 
 
-def choose_device(name: Device) -> torch.device:
+def choose_device(name: Device, deterministic: bool = True) -> torch.device:
     """The device to train on.
 
     Args:
         name: `auto` takes CUDA, then MPS, then the CPU.
+        deterministic: `train.deterministic`.
 
     Raises:
         UserError: the named device is not there.
     """
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
-        return choose_device(next(device for device in DEVICES if present[device]))
+        return choose_device(next(device for device in DEVICES if present[device]), deterministic)
     if not present[name]:
         there = ", ".join(device for device, is_there in present.items() if is_there)
         raise UserError(f"train.device = {name!r}: this machine has none; it has {there} (auto chooses)")
     if name == "cuda":
-        torch.backends.cudnn.deterministic = True  # the same training gives the same bytes
+        torch.backends.cudnn.benchmark = not deterministic
+        if deterministic:
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA's first product is computed
+            torch.use_deterministic_algorithms(True, warn_only=True)
     return torch.device(name)
 
 
@@ -59,6 +68,18 @@ def use_threads(count: int) -> None:
         print(f"warning: train.threads = {count}: this machine has {cores} cores, and more threads are slower",
               file=sys.stderr)  # fmt: skip
     torch.set_num_threads(count)
+
+
+def keep_freed_memory() -> None:
+    """Lets the C library keep what tensors have freed, for the next ones.
+
+    glibc gives large pieces back to the system at once, and every step of a training asks for the same again, zeroed
+    page by page. Other C libraries have no such switch, and are left alone.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        library = ctypes.CDLL("libc.so.6")
+        for option in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
+            library.mallopt(option, _NEVER)
 
 
 def describe(device: torch.device) -> str:

@@ -6,8 +6,9 @@ It knows tensors and parameters; files, MLflow and the screen are its callers' c
 
 import contextlib
 import copy
+import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from thumbnet.errors import UserError
+from thumbnet.nets.stacked import Stacked, can_stack
 from thumbnet.params import (
     AugmentParams,
     Border,
@@ -26,8 +28,8 @@ from thumbnet.params import (
     TrainParams,
 )
 from thumbnet.training.augmentation import Augmenter, widen
-from thumbnet.training.batches import Images, batches_per_epoch, shuffled_batches
-from thumbnet.training.optimisation import Penalty, find_kernels, make_average, make_optimizer
+from thumbnet.training.batches import Images, batches_per_epoch, shuffled_places
+from thumbnet.training.optimisation import Average, Penalty, clip_gradients, make_optimizer
 from thumbnet.training.schedules import make_schedule
 from thumbnet.training.stopping import should_stop
 
@@ -102,7 +104,7 @@ def fit(
     Args:
         classifier: maps uint8 images (n, height, width, channels) to logits (n, classes); on the images' device.
         train, validation: the two splits.
-        recipe: how to train. The order of images and their augmentation follow `recipe.seed`.
+        recipe: how to train. The order of images, their augmentation and dropout follow `recipe.seed`.
         precision: of products and convolutions, from `thumbnet.training.devices.choose_precision`.
         on_epoch: called after each epoch.
         on_batch: called after each batch has been handed to the device.
@@ -110,50 +112,124 @@ def fit(
     Raises:
         UserError: the loss of an epoch is not finite, or the device has too little memory.
     """
-    epochs, stopping = recipe.train.epochs, recipe.early_stopping
-    trainer = _Trainer(classifier, train, recipe, precision)
-    history: list[Epoch] = []
-    best: Epoch | None = None
-    best_weights: dict[str, Tensor] = {}
-    for number in range(1, epochs + 1):
-        with _short_memory_told(recipe.train.batch_size):
-            epoch = trainer.run_epoch(number, validation, on_batch)
-        _refuse_divergence(epoch, recipe.optimizer)
-        history.append(epoch)
-        if best is None or _rank(epoch, recipe.train.keep) > _rank(best, recipe.train.keep):
-            best, best_weights = epoch, copy.deepcopy(trainer.judged.state_dict())
-        on_epoch(epoch)
-        if stopping.monitor != "none" and should_stop([getattr(past, stopping.monitor) for past in history], stopping):
+    (outcome,) = fit_seeds(
+        [classifier], train, validation, recipe, precision, lambda epochs: on_epoch(epochs[0]), on_batch
+    )
+    return outcome
+
+
+def fit_seeds(
+    classifiers: Sequence[nn.Module],
+    train: Images,
+    validation: Images,
+    recipe: Recipe,
+    precision: torch.dtype,
+    on_epoch: Callable[[list[Epoch]], None] = lambda epochs: None,
+    on_batch: Callable[[], None] = lambda: None,
+) -> list[Outcome]:
+    """Trains k classifiers of one architecture as k calls of `fit` would, with the seeds from `recipe.seed` on.
+
+    Those that `thumbnet.nets.stacked` can make one network are trained as one, and come to the same within rounding;
+    others take turns, an epoch each, and come to exactly the same.
+
+    Args:
+        classifiers: in place, as `fit` has one.
+        train, validation, recipe, precision: as for `fit`.
+        on_epoch: called after each epoch with those of all classifiers that still train, in their order.
+        on_batch: called after each batch of each trainer: k networks in one have a batch together.
+
+    Returns:
+        What each training came to, in the order of `classifiers`.
+
+    Raises:
+        UserError: as `fit`.
+    """
+    courses = [_Course(classifier, recipe, number) for number, classifier in enumerate(classifiers)]
+    teams = [courses] if len(courses) > 1 and can_stack(classifiers) else [[course] for course in courses]
+    trainers = [_Trainer(team, train, recipe, precision) for team in teams]
+    for number in range(1, recipe.train.epochs + 1):
+        for trainer in trainers:
+            if not all(course.ended for course in trainer.courses):
+                with _short_memory_told(recipe.train.batch_size):
+                    trainer.run_epoch(number, validation, on_batch)
+        on_epoch([course.history[-1] for course in courses if len(course.history) == number])
+        if all(course.ended for course in courses):
             break
-    assert best is not None  # params allow no training of zero epochs
-    classifier.load_state_dict(best_weights)
-    return Outcome(history, best, stopped_early=len(history) < epochs)
+    return [course.finish() for course in courses]
+
+
+class _Course:
+    """What has become of one classifier so far: its epochs, and the best weights.
+
+    Attributes:
+        seed: of its order of images, its augmentation and its dropout.
+        ended: whether it has stopped early.
+    """
+
+    def __init__(self, classifier: nn.Module, recipe: Recipe, number: int) -> None:
+        self.classifier = classifier
+        self.seed = recipe.seed + number
+        self.history: list[Epoch] = []
+        self.ended = False
+        self._recipe = recipe
+        self._best: Epoch | None = None
+        self._best_weights: dict[str, Tensor] = {}
+
+    def add(self, epoch: Epoch, weigh: Callable[[], dict[str, Tensor]]) -> None:
+        """Takes an epoch to the history.
+
+        Args:
+            epoch: the next one.
+            weigh: gives the weights that were validated.
+        """
+        _refuse_divergence(epoch, self._recipe.optimizer, self.seed)
+        self.history.append(epoch)
+        keep, stopping = self._recipe.train.keep, self._recipe.early_stopping
+        if self._best is None or _rank(epoch, keep) > _rank(self._best, keep):
+            self._best, self._best_weights = epoch, weigh()
+        if stopping.monitor != "none":
+            self.ended = should_stop([getattr(past, stopping.monitor) for past in self.history], stopping)
+
+    def finish(self) -> Outcome:
+        """Gives the classifier its best weights."""
+        assert self._best is not None  # params allow no training of zero epochs
+        self.classifier.load_state_dict(self._best_weights)
+        return Outcome(self.history, self._best, stopped_early=len(self.history) < self._recipe.train.epochs)
 
 
 class _Trainer:
-    """The moving parts of one training.
+    """The moving parts of one training: of one network, or of k as one.
 
-    Attributes:
-        judged: what is validated and kept: the classifier itself, or the average of its weights.
+    Tensors of k networks have k as their first axis; those of one have no such axis, so that it is not slowed down.
+
+    Args:
+        courses: of one classifier, or of those that are stacked.
+        train: the split.
+        recipe: how to train.
+        precision: as for `fit`.
     """
 
-    def __init__(self, classifier: nn.Module, train: Images, recipe: Recipe, precision: torch.dtype) -> None:
-        batches = batches_per_epoch(len(train), recipe.train.batch_size)
-        l2 = recipe.regularisation.l2
-        self._classifier = classifier
+    def __init__(self, courses: list[_Course], train: Images, recipe: Recipe, precision: torch.dtype) -> None:
+        classifiers = [course.classifier for course in courses]
+        self.courses = courses
+        self._model: nn.Module = classifiers[0]
+        if len(classifiers) > 1 and can_stack(classifiers):
+            self._model = Stacked(classifiers)
+        self._compiled = torch.compile(self._model) if recipe.train.compile else self._model
         self._train = train
         self._recipe = recipe
         self._precision = precision
-        self._generator = torch.Generator().manual_seed(recipe.seed)
-        self._augment = Augmenter(recipe.augment, len(train), self._generator)
-        self._optimizer = make_optimizer(classifier, recipe.optimizer)
+        self._generators = [torch.Generator().manual_seed(course.seed) for course in courses]
+        self._augmenters = [Augmenter(recipe.augment, len(train), generator) for generator in self._generators]
+        batches, l2 = batches_per_epoch(len(train), recipe.train.batch_size), recipe.regularisation.l2
+        self._optimizer = make_optimizer(self._model, recipe.optimizer)
         self._schedule = make_schedule(self._optimizer, recipe.schedule, recipe.train.epochs, batches)
-        self._penalty = Penalty(find_kernels(classifier), l2) if l2 else None
-        self._ema = make_average(classifier, recipe.train.ema) if recipe.train.ema else None
-        self.judged: nn.Module = self._ema.module if self._ema else classifier
+        self._penalty = Penalty(self._model, l2) if l2 else None
+        self._average = Average(self._model, recipe.train.ema) if recipe.train.ema else None
+        self._draws = GlobalDraws(courses[0].seed, train.images.device)
 
-    def run_epoch(self, number: int, validation: Images, on_batch: Callable[[], None]) -> Epoch:
-        """Trains on every image once, and validates.
+    def run_epoch(self, number: int, validation: Images, on_batch: Callable[[], None]) -> None:
+        """Trains on every image once, validates, and tells the courses.
 
         Args:
             number: of the epoch, from 1.
@@ -162,61 +238,120 @@ class _Trainer:
         """
         start = time.perf_counter()
         device = self._train.images.device
-        loss_sum, penalty_sum = torch.zeros((), device=device), torch.zeros((), device=device)
-        hits = torch.zeros((), dtype=torch.int64, device=device)
+        networks = len(self.courses)
+        loss_sum, penalty_sum = torch.zeros(networks, device=device), torch.zeros(networks, device=device)
+        hits = torch.zeros(networks, dtype=torch.int64, device=device)
         seen = batches = 0
         lr = 0.0
-        self._classifier.train()
-        for images, labels, chosen in shuffled_batches(self._train, self._recipe.train.batch_size, self._generator):
-            logits, cross_entropy = self._descend(self._augment(images, chosen, number), labels, penalty_sum)
-            if self._ema:
-                self._ema.update_parameters(self._classifier)
-            lr = float(self._schedule.get_last_lr()[0])
-            self._schedule.step()
-            loss_sum += cross_entropy * len(labels)
-            hits += (logits.argmax(1) == labels).sum()
-            seen += len(labels)
-            batches += 1
-            on_batch()
-        validation_loss, validation_accuracy = measure(self.judged, validation, self._precision)
-        return Epoch(
-            epoch=number,
-            lr=lr,
-            train_loss=loss_sum.item() / seen,
-            train_accuracy=hits.item() / seen,
-            validation_loss=validation_loss,
-            validation_accuracy=validation_accuracy,
-            l2_penalty=penalty_sum.item() / batches,
-            seconds=time.perf_counter() - start,
-        )
+        self._model.train()
+        with self._draws:
+            for images, labels in self._batches(number):
+                logits, cross_entropy = self._descend(images, labels, penalty_sum)
+                if self._average:
+                    self._average.follow()
+                lr = float(self._schedule.get_last_lr()[0])
+                self._schedule.step()
+                size = labels.shape[-1]
+                loss_sum.add_(cross_entropy, alpha=size)
+                hits += (logits.argmax(-1) == labels).sum(-1)
+                seen += size
+                batches += 1
+                on_batch()
+        judged = self._average.module if self._average else self._model
+        measured = measure(judged, validation, self._precision)
+        seconds = (time.perf_counter() - start) / networks
+        sums = zip(loss_sum.tolist(), hits.tolist(), penalty_sum.tolist(), strict=True)
+        for place, (course, (loss, right, penalty)) in enumerate(zip(self.courses, sums, strict=True)):
+            if not course.ended:
+                epoch = Epoch(
+                    epoch=number,
+                    lr=lr,
+                    train_loss=loss / seen,
+                    train_accuracy=right / seen,
+                    validation_loss=measured[place][0],
+                    validation_accuracy=measured[place][1],
+                    l2_penalty=penalty / batches,
+                    seconds=seconds,
+                )
+                course.add(epoch, functools.partial(_weights, judged, place))
+
+    def _batches(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """One epoch of augmented images ([k, ]batch, height, width, channels) and their labels ([k, ]batch)."""
+        size = self._recipe.train.batch_size
+        orders = (shuffled_places(self._train, size, generator) for generator in self._generators)
+        for places in zip(*orders, strict=True):
+            if len(places) == 1:
+                images, labels = self._train.choose(places[0])
+                yield self._augmenters[0](images, places[0], number), labels
+            else:
+                images, labels = self._train.choose(torch.cat(places))
+                images, labels = images.view(len(places), -1, *images.shape[1:]), labels.view(len(places), -1)
+                if self._augmenters[0].changes:
+                    one_by_one = zip(self._augmenters, images, places, strict=True)
+                    images = torch.stack([augment(own, chosen, number) for augment, own, chosen in one_by_one])
+                yield images, labels
 
     def _descend(self, images: Tensor, labels: Tensor, penalty_sum: Tensor) -> tuple[Tensor, Tensor]:
         """One step of the optimizer on one batch.
 
         Args:
-            images: (batch, height, width, channels), as `Augmenter` returns them.
-            labels: (batch,).
-            penalty_sum: of shape (); the L2 penalty is added to it.
+            images: ([k, ]batch, height, width, channels), as `Augmenter` returns them.
+            labels: ([k, ]batch).
+            penalty_sum: (networks,); the L2 penalty is added to it.
 
         Returns:
-            The logits (batch, classes) and their cross-entropy, of shape (), both without gradients.
+            The logits ([k, ]batch, classes) and the cross-entropy of each network, both without gradients.
         """
         regularisation, precision = self._recipe.regularisation, self._precision
         with torch.autocast(images.device.type, precision, enabled=precision != torch.float32):
-            logits = self._classifier(images)
+            logits = self._compiled(images)
         logits = logits.float()
-        loss = cross_entropy = functional.cross_entropy(logits, labels)
+        loss = cross_entropy = _cross_entropy(logits, labels)
         if regularisation.label_smoothing:
-            loss = functional.cross_entropy(logits, labels, label_smoothing=regularisation.label_smoothing)
+            loss = _cross_entropy(logits, labels, regularisation.label_smoothing)
         self._optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.sum().backward()  # type: ignore[no-untyped-call]  # networks have no weights in common
         if self._penalty:
             penalty_sum += self._penalty.value()
             self._penalty.add_gradients()
         if regularisation.clip_norm:
-            nn.utils.clip_grad_norm_(self._classifier.parameters(), regularisation.clip_norm)
+            clip_gradients(self._model, regularisation.clip_norm)
         self._optimizer.step()
         return logits.detach(), cross_entropy.detach()
+
+
+class GlobalDraws:
+    """PyTorch's global generators as one training has them, as a context: dropout draws from nowhere else.
+
+    Inside it they go on where they stood at its end the last time; after it they are as they were before.
+
+    Args:
+        seed: of the training. The draws are others than those of `torch.manual_seed(seed)`, which the initial weights
+            have come from.
+        device: of the training.
+    """
+
+    def __init__(self, seed: int, device: torch.device) -> None:
+        self._devices = [device] if device.type == "cuda" else []
+        with torch.random.fork_rng(self._devices):
+            torch.manual_seed(seed + 2**40)
+            self._states = self._now()
+
+    def __enter__(self) -> None:
+        self._before = self._now()
+        self._set(self._states)
+
+    def __exit__(self, *error: object) -> None:
+        self._states = self._now()
+        self._set(self._before)
+
+    def _now(self) -> list[Tensor]:
+        return [torch.get_rng_state(), *(torch.cuda.get_rng_state(device) for device in self._devices)]
+
+    def _set(self, states: list[Tensor]) -> None:
+        torch.set_rng_state(states[0])
+        for device, state in zip(self._devices, states[1:], strict=True):
+            torch.cuda.set_rng_state(state, device)
 
 
 def predict(
@@ -239,7 +374,7 @@ def predict(
         border: what shifts bring in, as for `augmentation.widen`.
 
     Returns:
-        (n, classes), float32.
+        (n, classes), float32; of k networks as one (k, n, classes).
     """
     classifier.eval()
     logits = []
@@ -247,7 +382,7 @@ def predict(
         for batch in torch.split(images, EVALUATION_BATCH):
             answers = [classifier(view).float() for view in _views(batch, flip, shift, border)]
             logits.append(torch.stack(answers).mean(0))
-    return torch.cat(logits)
+    return torch.cat(logits, dim=-2)
 
 
 def _views(images: Tensor, flip: bool, shift: int, border: Border) -> Iterator[Tensor]:
@@ -262,12 +397,36 @@ def _views(images: Tensor, flip: bool, shift: int, border: Border) -> Iterator[T
             yield view.flip(2)
 
 
-def measure(classifier: nn.Module, split: Images, precision: torch.dtype = torch.float32) -> tuple[float, float]:
-    """Mean cross-entropy in nats, and accuracy, on a split."""
+def measure(classifier: nn.Module, split: Images, precision: torch.dtype = torch.float32) -> list[tuple[float, float]]:
+    """Mean cross-entropy in nats, and accuracy, on a split: of each network, be it one or k as one."""
     logits = predict(classifier, split.images, precision)
-    loss = functional.cross_entropy(logits, split.labels).item()
-    hits = (logits.argmax(1) == split.labels).sum().item()  # a count: MPS has no float64 for a mean
-    return loss, hits / len(split)
+    labels = split.labels.expand(logits.shape[:-1])
+    hits = (logits.argmax(-1) == labels).sum(-1, dtype=torch.int64).view(-1)  # counts: MPS has no float64 for a mean
+    accuracies = [count / len(split) for count in hits.tolist()]
+    return list(zip(_cross_entropy(logits, labels).tolist(), accuracies, strict=True))
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
+    """The mean over the images of each network; (networks,).
+
+    Args:
+        logits: ([k, ]n, classes).
+        labels: ([k, ]n).
+        smoothing: `regularisation.label_smoothing`.
+    """
+    if logits.ndim == 2:
+        return functional.cross_entropy(logits, labels, label_smoothing=smoothing)[None]
+    each = functional.cross_entropy(
+        logits.flatten(0, 1), labels.flatten(), reduction="none", label_smoothing=smoothing
+    )  # (k·n,)
+    return each.view(labels.shape).mean(1)
+
+
+def _weights(judged: nn.Module, place: int) -> dict[str, Tensor]:
+    """A copy of the weights of one network."""
+    if isinstance(judged, Stacked):
+        return judged.weights(place)
+    return copy.deepcopy(judged.state_dict())
 
 
 def _rank(epoch: Epoch, keep: Kept) -> tuple[float, float]:
@@ -276,13 +435,13 @@ def _rank(epoch: Epoch, keep: Kept) -> tuple[float, float]:
     return (accuracy, -loss) if keep == "validation_accuracy" else (-loss, accuracy)
 
 
-def _refuse_divergence(epoch: Epoch, optimizer: OptimizerParams) -> None:
+def _refuse_divergence(epoch: Epoch, optimizer: OptimizerParams, seed: int) -> None:
     """A network of NaNs has no best epoch, and would be evaluated at chance without a word."""
     losses = torch.tensor([epoch.train_loss, epoch.validation_loss])
     if not bool(torch.isfinite(losses).all()):
         raise UserError(
-            f"the training diverged in epoch {epoch.epoch}: train loss {epoch.train_loss}, validation loss "
-            f"{epoch.validation_loss}; try a smaller optimizer.lr than {optimizer.lr:g}"
+            f"the training of seed {seed} diverged in epoch {epoch.epoch}: train loss {epoch.train_loss}, validation "
+            f"loss {epoch.validation_loss}; try a smaller optimizer.lr than {optimizer.lr:g}"
         )
 
 

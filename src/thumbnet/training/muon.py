@@ -32,6 +32,7 @@ class Muon(Optimizer):
         weight_decay: decoupled, on kernels alone.
         momentum: share of the old gradients that a step keeps, for the hidden kernels.
         nesterov: whether to look ahead along the momentum.
+        stacked: whether every tensor is that of several networks, which are its first axis.
     """
 
     def __init__(
@@ -43,18 +44,21 @@ class Muon(Optimizer):
         weight_decay: float,
         momentum: float,
         nesterov: bool,
+        stacked: bool = False,
     ) -> None:
         super().__init__(hidden, {"lr": lr, "weight_decay": weight_decay})
         rest = [{"params": others, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-        self._adamw = AdamW(rest, lr=lr, foreach=True)
+        fused = can_fuse(hidden[0].device)
+        self._adamw = AdamW(rest, lr=lr, fused=fused, foreach=not fused)
         self.param_groups += self._adamw.param_groups  # the very groups: what a schedule sets here holds there
         self._momentum = momentum
         self._nesterov = nesterov
+        self._stacked = stacked
         self._kernels: dict[torch.Size, list[nn.Parameter]] = {}
         for kernel in hidden:
-            self._kernels.setdefault(_as_matrix(kernel, kernel).shape, []).append(kernel)
+            self._kernels.setdefault(self._matrices(kernel, kernel).shape[1:], []).append(kernel)
         self._averages = {
-            shape: torch.zeros(len(kernels), *shape, device=kernels[0].device)
+            shape: torch.zeros_like(torch.cat([self._matrices(kernel, kernel) for kernel in kernels]))
             for shape, kernels in self._kernels.items()
         }
 
@@ -65,14 +69,32 @@ class Muon(Optimizer):
         for (rows, columns), kernels in self._kernels.items():
             if all(kernel.grad is None for kernel in kernels):
                 continue
-            gradients = torch.stack([_as_matrix(_gradient(kernel), kernel) for kernel in kernels])  # (k, rows, columns)
+            # (matrices, rows, columns)
+            gradients = torch.cat([self._matrices(_gradient(kernel), kernel) for kernel in kernels])
             average = self._averages[torch.Size((rows, columns))].lerp_(gradients, 1 - self._momentum)
             steps = orthogonalise(gradients.lerp(average, self._momentum) if self._nesterov else average)
-            moves = [pair for pair in zip(kernels, steps.unbind(), strict=True) if pair[0].grad is not None]
-            matrices = [_as_matrix(kernel, kernel) for kernel, _ in moves]  # views: kernels change with them
+            own = torch.chunk(steps, len(kernels))
+            moves = [pair for pair in zip(kernels, own, strict=True) if pair[0].grad is not None]
+            matrices = [self._matrices(kernel, kernel) for kernel, _ in moves]  # views: kernels change with them
             torch._foreach_mul_(matrices, 1 - lr * decay)
             torch._foreach_add_(matrices, [step for _, step in moves], alpha=-lr * 0.2 * math.sqrt(max(rows, columns)))
         self._adamw.step()
+
+    def _matrices(self, values: Tensor, kernel: Tensor) -> Tensor:
+        """Values of a kernel's shape as (networks, filters, rest), in the order in which the kernel lies in memory.
+
+        Which order that is does not matter to Muon: permuting the columns of a matrix permutes those of its step.
+        """
+        if self._stacked:
+            return values.flatten(2)
+        if values.ndim == 4 and not kernel.is_contiguous():  # channels_last
+            values = values.permute(0, 2, 3, 1)
+        return values.flatten(1)[None]
+
+
+def can_fuse(device: torch.device) -> bool:
+    """Whether optimizers of PyTorch can make a step of all tensors in one call there."""
+    return device.type in ("cpu", "cuda")
 
 
 def orthogonalise(matrices: Tensor) -> Tensor:
@@ -92,20 +114,10 @@ def orthogonalise(matrices: Tensor) -> Tensor:
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
     for _ in range(_ITERATIONS):
         gram = x @ x.mT  # (k, short, short)
-        x = a * x + torch.baddbmm(gram, gram, gram, beta=b, alpha=c) @ x
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     result: Tensor = x if wide else x.mT
     return result.to(matrices.dtype)
 
 
 def _gradient(kernel: nn.Parameter) -> Tensor:
     return torch.zeros_like(kernel) if kernel.grad is None else kernel.grad
-
-
-def _as_matrix(values: Tensor, kernel: Tensor) -> Tensor:
-    """Values of a kernel's shape as (filters, rest), in the order in which the kernel lies in memory.
-
-    Which order that is does not matter to Muon: permuting the columns of a matrix permutes those of its step.
-    """
-    if values.ndim == 4 and not kernel.is_contiguous():  # channels_last
-        values = values.permute(0, 2, 3, 1)
-    return values.flatten(1)

@@ -1,19 +1,23 @@
-"""The optimizer, the L2 penalty and the average of the weights, made from parameters."""
+"""The optimizer, the L2 penalty, clipping and the average of the weights, made from parameters.
+
+All of them serve one network, and k networks that are trained as one (`thumbnet.nets.stacked`), whose tensors have k as
+their first axis: what is a matrix there has three dimensions, and norms are those of each network.
+"""
+
+import copy
 
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
-from torch.optim.swa_utils import AveragedModel
 
+from thumbnet.nets.stacked import Stacked
 from thumbnet.params import OptimizerParams
-from thumbnet.training.muon import Muon
-
-Tensors = tuple[Tensor, ...] | list[Tensor]
+from thumbnet.training.muon import Muon, can_fuse
 
 
 def find_kernels(module: nn.Module) -> list[nn.Parameter]:
     """The trained tensors of two or more dimensions: no biases, normalisation parameters or slopes of PReLU."""
-    return [parameter for parameter in module.parameters() if parameter.requires_grad and parameter.ndim > 1]
+    return [parameter for parameter in _trained(module) if _dimensions(parameter, module) > 1]
 
 
 def make_optimizer(module: nn.Module, params: OptimizerParams) -> Optimizer:
@@ -26,27 +30,31 @@ def make_optimizer(module: nn.Module, params: OptimizerParams) -> Optimizer:
             `muon`, see `thumbnet.training.muon`. What is not in `params` is as PyTorch has it.
     """
     kernels = find_kernels(module)
-    vectors = [parameter for parameter in module.parameters() if parameter.requires_grad and parameter.ndim <= 1]
+    vectors = [parameter for parameter in _trained(module) if _dimensions(parameter, module) <= 1]
     groups = [
         {"params": kernels, "weight_decay": params.weight_decay},
         {"params": vectors, "weight_decay": 0.0},
     ]
+    fused = can_fuse(next(module.parameters()).device)
     match params.name:
         case "sgd":
-            return SGD(groups, lr=params.lr, momentum=params.momentum, nesterov=params.nesterov, foreach=True)
+            return SGD(
+                groups, lr=params.lr, momentum=params.momentum, nesterov=params.nesterov, fused=fused, foreach=not fused
+            )
         case "rmsprop":
             return RMSprop(groups, lr=params.lr, momentum=params.momentum, foreach=True)
         case "adam":
-            return Adam(groups, lr=params.lr, foreach=True)
+            return Adam(groups, lr=params.lr, fused=fused, foreach=not fused)
         case "adamw":
-            return AdamW(groups, lr=params.lr, foreach=True)
+            return AdamW(groups, lr=params.lr, fused=fused, foreach=not fused)
         case "muon":
-            hidden = [kernel for kernel in kernels[:-1] if kernel.ndim in (2, 4)]
-            others = [kernel for kernel in kernels[:-1] if kernel.ndim not in (2, 4)]  # such as a transformer's tokens
+            hidden = [kernel for kernel in kernels[:-1] if _dimensions(kernel, module) in (2, 4)]
+            # Such as a transformer's tokens.
+            others = [kernel for kernel in kernels[:-1] if _dimensions(kernel, module) not in (2, 4)]
             if not hidden:  # nothing is left for Muon
-                return AdamW(groups, lr=params.lr, foreach=True)
+                return AdamW(groups, lr=params.lr, fused=fused, foreach=not fused)
             used = (params.lr, params.weight_decay, params.momentum, params.nesterov)
-            return Muon(hidden, [*others, *kernels[-1:]], vectors, *used)
+            return Muon(hidden, [*others, *kernels[-1:]], vectors, *used, stacked=isinstance(module, Stacked))
 
 
 class Penalty:
@@ -55,19 +63,19 @@ class Penalty:
     It is part of the loss that is minimised. Its gradient is known, so that none is computed backwards.
 
     Args:
-        kernels: what is penalised.
+        module: whose kernels are penalised.
         strength: λ.
     """
 
-    def __init__(self, kernels: list[nn.Parameter], strength: float) -> None:
-        self._kernels: list[Tensor] = list(kernels)
+    def __init__(self, module: nn.Module, strength: float) -> None:
+        self._kernels: list[Tensor] = list(find_kernels(module))
+        self._stacked = isinstance(module, Stacked)
         self._strength = strength
 
     @torch.no_grad()
     def value(self) -> Tensor:
-        """λ/2·Σw², of shape ()."""
-        norms = torch.stack(torch._foreach_norm(self._kernels))  # (kernels,)
-        return self._strength / 2 * norms.square().sum()
+        """λ/2·Σw² of each network, (networks,)."""
+        return self._strength / 2 * _squared_norms(self._kernels, self._stacked)
 
     @torch.no_grad()
     def add_gradients(self) -> None:
@@ -80,25 +88,72 @@ class Penalty:
         torch._foreach_add_(gradients, self._kernels, alpha=self._strength)
 
 
-def make_average(module: nn.Module, decay: float) -> AveragedModel:
-    """A copy whose weights follow the module's as an exponential moving average (Polyak and Juditsky 1992).
+@torch.no_grad()
+def clip_gradients(module: nn.Module, longest: float) -> None:
+    """Scales the gradients of each network down to a norm, all together (Pascanu, Mikolov and Bengio 2013).
 
-    Batch statistics are averaged in the same way, so that they belong to the averaged weights.
+    Args:
+        module: whose gradients have been computed.
+        longest: shorter ones stay as they are.
+    """
+    if not isinstance(module, Stacked):
+        nn.utils.clip_grad_norm_(module.parameters(), longest)
+        return
+    gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
+    norms = _squared_norms(gradients, stacked=True).sqrt()  # (networks,)
+    shares = (longest / (norms + 1e-6)).clamp(max=1)  # as clip_grad_norm_ has it
+    for gradient in gradients:
+        gradient.mul_(shares.view(-1, *[1] * (gradient.ndim - 1)))
+
+
+class Average:
+    """A copy whose weights follow a module's as an exponential moving average (Polyak and Juditsky 1992).
+
+    Batch statistics are averaged in the same way, so that they belong to the averaged weights. It is
+    `torch.optim.swa_utils.AveragedModel` with a third of its calls, which in small networks cost more than the sums.
 
     Args:
         module: what is trained.
         decay: the share of the old average that a step keeps; the average spans about 1 / (1 - decay) steps. Step t
             keeps (1 + t) / (10 + t) at most: a short training is not held back by its initial weights.
+
+    Attributes:
+        module: the copy.
     """
 
-    @torch.no_grad()
-    def follow(averaged: Tensors, current: Tensors, steps: Tensor | int) -> None:
-        if averaged[0].is_floating_point():
-            keep = torch.as_tensor((1 + steps) / (10 + steps)).clamp(max=decay)  # a tensor: nothing waits for it
-            change = torch._foreach_sub(current, averaged)  # so that what never changes stays exactly as it is
-            torch._foreach_mul_(change, 1 - keep)
-            torch._foreach_add_(averaged, change)
-        else:  # counters of batch normalisation
-            torch._foreach_copy_(averaged, current)
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.module = copy.deepcopy(module).requires_grad_(False)
+        self._decay = decay
+        self._steps = 0
+        followed, followers = _state(module), _state(self.module)
+        self._sums = [pair for pair in zip(followers, followed, strict=True) if pair[0].is_floating_point()]
+        self._counters = [pair for pair in zip(followers, followed, strict=True) if not pair[0].is_floating_point()]
 
-    return AveragedModel(module, multi_avg_fn=follow, use_buffers=True)
+    @torch.no_grad()
+    def follow(self) -> None:
+        """To be called after each step of the optimizer; the first makes an exact copy."""
+        keep = min(self._decay, (1 + self._steps) / (10 + self._steps)) if self._steps else 0.0
+        self._steps += 1
+        torch._foreach_lerp_([mine for mine, _ in self._sums], [other for _, other in self._sums], 1 - keep)
+        if self._counters:  # of batch normalisation
+            torch._foreach_copy_([mine for mine, _ in self._counters], [other for _, other in self._counters])
+
+
+def _trained(module: nn.Module) -> list[nn.Parameter]:
+    return [parameter for parameter in module.parameters() if parameter.requires_grad]
+
+
+def _dimensions(parameter: Tensor, module: nn.Module) -> int:
+    """Of the tensor of one network."""
+    return parameter.ndim - isinstance(module, Stacked)
+
+
+def _squared_norms(tensors: list[Tensor], stacked: bool) -> Tensor:
+    """The sum of all squares, of each network; (networks,)."""
+    if stacked:
+        return torch.stack([tensor.flatten(1).square().sum(1) for tensor in tensors]).sum(0)
+    return torch.stack(torch._foreach_norm(tensors)).square().sum()[None]
+
+
+def _state(module: nn.Module) -> list[Tensor]:
+    return [*(parameter.detach() for parameter in module.parameters()), *module.buffers()]
