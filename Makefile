@@ -7,7 +7,7 @@ export PYTHONNOUSERSITE := 1
 
 CHECKS := "ruff check ." "ruff format --check ." "mypy" "pytest -n auto --maxprocesses 4"
 
-.PHONY: help repro test lint format docs mlflow lock clean
+.PHONY: help repro test bench lint format docs mlflow lock clean
 
 help: ## shows this list
 	@echo "make TARGET [PYTHON=python3.12]"
@@ -29,6 +29,11 @@ test: ## makes .venv with the test extra and runs ruff, mypy and pytest
 	done; \
 	if [ -n "$$failed" ]; then echo "Failed: $${failed#, }"; exit 1; fi; \
 	echo "All passed"
+
+bench: ## compares thumbnet with other tools, see docs/performance.md [CIFAR10=path] [MNIST=path] [ARGS="--resume"]
+	@tools/make_venv.sh
+	@tools/make_bench_venv.sh
+	@python -m benchmarks.run $(if $(CIFAR10),--cifar10 "$(CIFAR10)") $(if $(MNIST),--mnist "$(MNIST)") $(ARGS)
 
 lint: ## runs ruff and mypy alone
 	@tools/make_venv.sh test
