@@ -219,3 +219,37 @@ def test_training_on_cuda(
     tolerance = 0.01 if precision == torch.float32 else 0.1
     on_device = predict(network.to(device), validation.images, precision).cpu()
     torch.testing.assert_close(on_device, on_cpu, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("line", ["C8 C8+ G", "F L16 D.2 L16"])
+@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adamw", "muon"])
+def test_no_batch_waits_for_cuda(
+    line: str, optimizer: str, make_images: MakeImages, make_network: MakeNetwork, make_recipe: MakeRecipe
+) -> None:
+    """PyTorch raises where the host waits for the device, from the second batch of an epoch to its last one."""
+    device = torch.device("cuda")
+    recipe = make_recipe(
+        train={"ema": 0.9},
+        augment={"flip": "random", "crop": 1, "rotation": 5.0, "cutout": 2, "pixel_noise": 0.01},
+        optimizer={"name": optimizer, "lr": 0.01},
+        regularisation={"l2": 1e-4, "label_smoothing": 0.05, "clip_norm": 2.0},
+    )
+    train, validation = (
+        Images(split.images.to(device), split.labels.to(device))
+        for split in (make_images(160), make_images(100, seed=9))
+    )
+    batches = 0
+
+    def on_batch() -> None:
+        nonlocal batches
+        batches += 1
+        torch.cuda.set_sync_debug_mode("default" if batches % 10 == 0 else "error")
+
+    try:
+        fit(make_network(line).to(device), train, validation, recipe, torch.bfloat16, on_batch=on_batch)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert batches == 30
+    assert train.images.dtype == torch.uint8

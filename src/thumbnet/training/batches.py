@@ -69,7 +69,7 @@ def shuffled_places(split: Images, batch_size: int, generator: torch.Generator) 
     """
     count = len(split)
     size = min(batch_size, count)
-    order = torch.randperm(count, generator=generator).to(split.images.device)
+    order = torch.randperm(count, generator=generator).to(split.images.device, non_blocking=True)
     for start in range(0, count - size + 1, size):
         yield order[start : start + size]
 
