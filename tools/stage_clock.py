@@ -20,8 +20,8 @@ REAL = os.environ.get("STAGE_CLOCK_PYTHON", sys.executable)
 #: What is timed: functions as the scripts name them, and methods.
 PARTS = {
     "fit_seeds": "batches",
-    "measure": "validation",
-    "predict": "evaluation",
+    "measure": "judging",
+    "predict": "judging",
     "TrainingRun.__enter__": "MLflow",
     "TrainingRun.tag": "MLflow",
     "TrainingRun.log_epoch": "MLflow",
@@ -157,8 +157,8 @@ def _note_first_batch(progress, clock: Clock) -> None:  # type: ignore[no-untype
     original = progress.on_batch
 
     def on_batch(self):  # type: ignore[no-untyped-def]
-        clock.first_batch = time.time() - clock.start
-        progress.on_batch = original
+        if clock.first_batch is None:
+            clock.first_batch = time.time() - clock.start
         original(self)
 
     progress.on_batch = on_batch

@@ -4,6 +4,8 @@ What a stage does stands in its script in `stages/` and in the library; exit sta
 Scripts import this module before all others: loading those takes seconds, and Ctrl-C is told plainly then, too.
 """
 
+import atexit
+import gc
 import os
 import signal
 import sys
@@ -29,6 +31,10 @@ def run_stage(body: Callable[..., None]) -> None:
         signal.signal(number, _interrupt)
     from thumbnet.params import load_params
 
+    # What was loaded stays, and needs no looking through; MLflow, whose import comes later, makes many objects more.
+    gc.freeze()
+    gc.set_threshold(10_000)
+    gc.enable()
     try:
         body(load_params(), *sys.argv[1:])
     except UserError as error:
@@ -51,3 +57,8 @@ def _end_at_once(number: int, frame: FrameType | None) -> None:
 if Path(sys.argv[0]).resolve().parent.name == "stages":  # not where a test or a notebook imports this
     for _number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(_number, _end_at_once)
+    # Libraries make a million objects as they load, and keep them. Looking through those for garbage, again and again
+    # while they come and once more as Python ends, took a second of each stage: now it waits until `run_stage`, and is
+    # left out at the end.
+    gc.disable()
+    atexit.register(gc.freeze)

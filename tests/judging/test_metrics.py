@@ -4,9 +4,17 @@ import math
 
 import numpy as np
 import pytest
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from thumbnet.errors import UserError
-from thumbnet.judging.metrics import cross_entropy, judge_classes, judge_overall, most_confused, wilson_interval
+from thumbnet.judging.metrics import (
+    count_pairs,
+    cross_entropy,
+    judge_classes,
+    judge_overall,
+    most_confused,
+    wilson_interval,
+)
 
 CLASSES = ["cat", "dog", "owl"]
 LABELS = np.array([0, 0, 0, 1, 1, 2])
@@ -65,6 +73,19 @@ def test_classes_are_counted_by_hand() -> None:
 def test_a_class_without_images_is_listed() -> None:
     judged = judge_classes(PROBABILITIES[:3].argmax(axis=1), LABELS[:3], CLASSES)
     assert judged["owl"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "images": 0}
+
+
+def test_classes_are_judged_as_scikit_learn_judges_them() -> None:
+    generator = np.random.default_rng(0)
+    labels, predicted = generator.integers(7, size=500), generator.integers(1, 7, size=500)
+    expected = precision_recall_fscore_support(labels, predicted, zero_division=0)
+
+    judged = judge_classes(predicted, labels, list("abcdefg"))
+
+    told = zip(*([*figures.values()] for figures in judged.values()), strict=True)
+    for ours, theirs in zip(told, expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs.round(6))
+    assert np.array_equal(count_pairs(labels, predicted, 7), confusion_matrix(labels, predicted))
 
 
 def test_no_images_is_an_error_that_says_where_to_look() -> None:

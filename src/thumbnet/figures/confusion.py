@@ -14,10 +14,10 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix
 
 from thumbnet.figures import style
 from thumbnet.files import write_table
+from thumbnet.judging.metrics import count_pairs
 
 # All lengths in pixels, type in points.
 MATRIX = 820  # how high and wide the matrix is, where its cells come out
@@ -63,7 +63,7 @@ def draw_confusion(
         confidence: the level that its interval was made with.
         title: what was judged, e.g. "bn, test".
     """
-    counts = confusion_matrix(labels, predicted, labels=range(len(classes)))  # (classes, classes)
+    counts = count_pairs(labels, predicted, len(classes))  # (classes, classes)
     shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)  # (classes, classes)
     diagonal = np.eye(len(classes), dtype=bool)
     scale_right, scale_wrong = Normalize(0, 1), Normalize(0, shares[~diagonal].max(initial=0.02))

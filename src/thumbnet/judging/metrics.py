@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from thumbnet.errors import UserError
 from thumbnet.files import write_table
@@ -114,16 +113,31 @@ def judge_classes(
         labels: (n,).
         classes: the classes' names, in the order of their labels.
     """
-    table = precision_recall_fscore_support(labels, predicted, labels=range(len(classes)), zero_division=0)
+    counts = count_pairs(labels, predicted, len(classes))
+    guesses, images = counts.sum(axis=0).tolist(), counts.sum(axis=1).tolist()
     return {
         name: {
-            "precision": round(float(precision), DECIMALS),
-            "recall": round(float(recall), DECIMALS),
-            "f1": round(float(f1), DECIMALS),
-            "images": int(images),
+            "precision": round(right / max(1, guesses[label]), DECIMALS),
+            "recall": round(right / max(1, images[label]), DECIMALS),
+            "f1": round(2 * right / max(1, guesses[label] + images[label]), DECIMALS),
+            "images": images[label],
         }
-        for name, precision, recall, f1, images in zip(classes, *table, strict=True)
+        for label, (name, right) in enumerate(zip(classes, counts.diagonal().tolist(), strict=True))
     }
+
+
+def count_pairs(labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    """The confusion matrix: how many images of each class (rows) are taken for each class (columns).
+
+    Args:
+        labels: (n,).
+        predicted: (n,).
+        classes: how many there are.
+
+    Returns:
+        (classes, classes).
+    """
+    return np.bincount(labels * classes + predicted, minlength=classes * classes).reshape(classes, classes)
 
 
 def most_confused(
@@ -137,7 +151,7 @@ def most_confused(
         classes: the classes' names, in the order of their labels.
         n: how many pairs to return at most; pairs that never occur are left out.
     """
-    counts = confusion_matrix(labels, predicted, labels=range(len(classes)))
+    counts = count_pairs(labels, predicted, len(classes))
     pairs = [(int(counts[i, j]), i, j) for i, j in np.argwhere(counts) if i != j]
     pairs.sort(key=lambda pair: (-pair[0], pair[1], pair[2]))
     return [(classes[i], classes[j], count) for count, i, j in pairs[:n]]
