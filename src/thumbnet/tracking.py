@@ -13,10 +13,12 @@ import json
 import os
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -99,7 +101,7 @@ class TrainingRun:
                 `validation_loss`, `validation_accuracy`; the last four are logged as `train/loss` and so on.
         """
         self._unsent += _epoch_metrics(row)
-        with self._warnings("metrics"), _brief_requests():
+        with uninterrupted(), self._warnings("metrics"), _brief_requests():
             self._send_epochs()
 
     def finish(self, model_dir: Path, files: Sequence[Path], summary: Mapping[str, float]) -> None:
@@ -575,6 +577,25 @@ def _hash_json(values: Mapping[str, Any]) -> str:
 
 def _milliseconds() -> int:
     return time.time_ns() // 1_000_000
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Within it Ctrl-C and SIGTERM wait for the end: a database that is interrupted prints stack traces of its own.
+
+    Raises:
+        KeyboardInterrupt: at the end, if one of them came.
+    """
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.signal(number, lambda number, frame: came.append(number)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        raise KeyboardInterrupt
 
 
 @contextlib.contextmanager

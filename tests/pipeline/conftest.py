@@ -15,6 +15,18 @@ from filelock import FileLock
 ROOT = Path(__file__).parents[2]
 FILES = ("src/thumbnet", "stages", "tools", "dvc.yaml", "params.yaml", ".dvc/config", ".dvc/plots", ".dvc/.gitignore",
          ".dvcignore", ".gitignore", "data/local/README.md")  # fmt: skip
+#: Python runs this before a script: at its end each stage writes what it has loaded.
+SPY = """
+import atexit, os, sys
+
+def write():
+    if sys.argv[0].startswith("stages"):
+        name = "-".join([os.path.basename(sys.argv[0]).removesuffix(".py"), *sys.argv[1:]])
+        with open(os.path.join(os.path.dirname(__file__), name + ".txt"), "w") as file:
+            file.write(" ".join(sys.modules))
+
+atexit.register(write)
+"""
 CHANGES = {
     "dataset.name": "digits",
     "split.kind": "holdout",
@@ -46,9 +58,9 @@ class Checkout:
         environment = self.environment() | variables
         return subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True)
 
-    def dvc(self, *arguments: str) -> str:
+    def dvc(self, *arguments: str, **variables: str) -> str:
         """What a command of DVC's that succeeds says."""
-        done = self.run("dvc", *arguments)
+        done = self.run("dvc", *arguments, **variables)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -111,7 +123,8 @@ def stages_run(told: str) -> set[str]:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A checkout in which `dvc repro` has run and its results are committed; nobody may write to it.
 
-    Beside it, `told.txt` holds what DVC said, and `new.txt` what git saw before the commit.
+    Beside it, `told.txt` holds what DVC said, `new.txt` what git saw before the commit, and `loaded` the modules that
+    each stage had loaded when it ended.
     """
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
@@ -121,7 +134,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
         if not (shared / "pipeline.done").exists():
             shutil.rmtree(checkout.root, ignore_errors=True)
             make_checkout(checkout)
-            (shared / "told.txt").write_text(checkout.dvc("repro"))
+            spy = shared / "loaded"
+            spy.mkdir(exist_ok=True)
+            (spy / "sitecustomize.py").write_text(SPY)
+            path = f"{spy}{os.pathsep}{checkout.environment()['PYTHONPATH']}"
+            (shared / "told.txt").write_text(checkout.dvc("repro", PYTHONPATH=path))
             (shared / "new.txt").write_text(checkout.git("status", "--short"))
             checkout.commit("results")
             (shared / "pipeline.done").touch()

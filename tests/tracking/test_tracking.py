@@ -393,3 +393,20 @@ def test_a_server_gets_the_runs_and_its_end_does_not_harm_a_training(
     told = capfd.readouterr().err
     assert told.count("warning:") == 1
     assert "evaluate@gn" in told
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_waits_until_an_epoch_is_stored(number: signal.Signals) -> None:
+    stored = False
+    before = signal.getsignal(number)
+
+    def store() -> None:
+        nonlocal stored
+        with tracking.uninterrupted():
+            os.kill(os.getpid(), number)
+            stored = True
+
+    with pytest.raises(KeyboardInterrupt):
+        store()
+    assert stored
+    assert signal.getsignal(number) is before
