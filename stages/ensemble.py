@@ -1,13 +1,16 @@
-"""All members as one network: their soft vote, its metrics beside the best member's, its confusion matrix."""
+"""All members as one network: what each way to combine them gives, and how the chosen one fares against the best."""
 
 from thumbnet.stage import run_stage  # isort: skip
 
 from thumbnet import paths
 from thumbnet.data.arrays import load_info
-from thumbnet.figures.confusion import draw_confusion, write_confusion_table
+from thumbnet.figures.diversity import draw_diversity, draw_mcnemar
+from thumbnet.figures.ensembles import draw_methods, draw_sizes
+from thumbnet.figures.judged import draw_judged
 from thumbnet.figures.style import save_figure
 from thumbnet.files import write_json
-from thumbnet.judging.ensembling import compare, vote
+from thumbnet.judging.comparing import compare
+from thumbnet.judging.ensembling import METHODS, accuracy_by_size, combine, list_networks, write_sizes
 from thumbnet.judging.predictions import load_predictions, save_predictions
 from thumbnet.params import Params
 
@@ -15,22 +18,34 @@ from thumbnet.params import Params
 def main(params: Params) -> None:
     members = {member: load_predictions(paths.PREDICTIONS / f"{member}.npz") for member in params.members}
     classes = load_info(paths.SPLITS).classes
-    confidence = params.evaluate.confidence
+    method, confidence = params.ensemble.method, params.evaluate.confidence
 
-    ensemble = vote(members)
-    metrics = compare(members, ensemble, confidence)
-    save_predictions(paths.ENSEMBLE_PREDICTIONS, ensemble)
+    networks = list_networks(members, params.ensemble.seeds)
+    ensembles = {each: combine(each, networks) for each in METHODS}
+    chosen = ensembles[method].predictions
+    metrics = {"members": params.members, **compare(networks, list(ensembles.values()), method, confidence)}
+    sizes = accuracy_by_size(networks)
+    save_predictions(paths.ENSEMBLE_PREDICTIONS, chosen)
     write_json(paths.ENSEMBLE_METRICS, metrics)
+    table = paths.ENSEMBLE_PLOTS / "size.csv"
+    write_sizes(table, sizes)
 
-    labels, predicted = ensemble["test"].labels, ensemble["test"].predicted
-    table, picture = (paths.CONFUSION / f"{paths.ENSEMBLE}{ending}" for ending in (".csv", ".png"))
-    write_confusion_table(table, labels, predicted, classes)
-    title = f"Ensemble of {', '.join(params.members)}, test"
-    save_figure(draw_confusion(labels, predicted, classes, metrics["test"], confidence, title), picture)
+    title, test, temperature = f"Ensemble of {', '.join(networks)}, test", metrics["test"], metrics["temperature"]
+    files = draw_judged(paths.ENSEMBLE, title, chosen["test"], classes, test, temperature, confidence)
+    best = metrics["best_network"]
+    pictures = {
+        "methods": draw_methods(metrics, confidence),
+        "size": draw_sizes(sizes, {split: each.accuracy for split, each in networks[best].items()}, best),
+        "diversity": draw_diversity(list(networks), metrics["pairs"], "Diversity of the networks, test"),
+        "mcnemar": draw_mcnemar(metrics["pairs"], len(chosen["test"].labels), "Which networks are better, test"),
+    }
+    for name, figure in pictures.items():
+        files.append(paths.ENSEMBLE_PLOTS / f"{name}.png")
+        save_figure(figure, files[-1])
 
     from thumbnet.tracking import log_ensemble  # MLflow takes seconds to load: last, when all files are safe
 
-    log_ensemble(params, metrics, [paths.ENSEMBLE_METRICS, table, picture])
+    log_ensemble(params, metrics, [paths.ENSEMBLE_METRICS, table, *files])
 
 
 if __name__ == "__main__":

@@ -1,37 +1,51 @@
-"""The mistakes of one network: a table, a gallery of the surest ones per split, and test images drawn at random."""
+"""What one network makes of images: its mistakes as a table and pictures, samples, extremes, bars of probabilities."""
 
 from thumbnet.stage import run_stage  # isort: skip
 
 from thumbnet import paths
 from thumbnet.data.arrays import load_info, load_split
-from thumbnet.figures.galleries import draw_gallery, draw_samples, find_mistakes, write_mistakes_table
+from thumbnet.figures.bars import choose_images, draw_bars
+from thumbnet.figures.galleries import (
+    draw_gallery,
+    draw_least_confident,
+    draw_most_confident,
+    draw_samples,
+    find_mistakes,
+    write_mistakes_table,
+)
 from thumbnet.figures.style import save_figure
+from thumbnet.files import fresh_folder
 from thumbnet.judging.predictions import load_predictions
 from thumbnet.params import Params
 
 
 def main(params: Params, member: str) -> None:
+    wanted = params.gallery
     classes = load_info(paths.SPLITS).classes
     predictions = load_predictions(paths.PREDICTIONS / f"{member}.npz")
-    mistakes = {split: find_mistakes(predictions[split]) for split in ("validation", "test")}
+    images = {split: load_split(paths.SPLITS, split, mmap=True)[0] for split in ("validation", "test")}
+    title = f"{member}, test"
+    test = images["test"], predictions["test"], classes
+    chosen = choose_images(predictions["test"], wanted.bars, wanted.order)
+    figures = {
+        "validation": draw_gallery(images["validation"], predictions["validation"], classes, wanted.validation,
+                                   f"{member}, validation", wanted.order),
+        "test": draw_gallery(*test, wanted.test, title, wanted.order),
+        "samples": draw_samples(*test, wanted.samples, title),
+        "most_confident": draw_most_confident(*test, wanted.extremes, title),
+        "least_confident": draw_least_confident(*test, wanted.extremes, title),
+        "bars": draw_bars(*test, chosen, title),
+    }  # fmt: skip
 
     table = paths.MISTAKES / f"{member}.csv"
-    write_mistakes_table(table, mistakes, classes)
-    images = {split: load_split(paths.SPLITS, split, mmap=True)[0] for split in mistakes}
-    sizes = {"validation": params.gallery.validation, "test": params.gallery.test}
-    figures = {
-        split: draw_gallery(images[split], mistakes[split], classes, rows, columns, f"{member}, {split}")
-        for split, (rows, columns) in sizes.items()
-    }
-    rows, columns = params.gallery.samples
-    figures["samples"] = draw_samples(images["test"], predictions["test"], classes, rows, columns, f"{member}, test")
-    pictures = [paths.GALLERY / member / f"{name}.png" for name in figures]
-    for figure, picture in zip(figures.values(), pictures, strict=True):
-        save_figure(figure, picture)
+    write_mistakes_table(table, {split: find_mistakes(predictions[split]) for split in images}, classes)
+    with fresh_folder(paths.GALLERY / member) as folder:
+        for name, figure in figures.items():
+            save_figure(figure, folder / f"{name}.png")
 
     from thumbnet.tracking import log_files  # MLflow takes seconds to load: last, when all files are safe
 
-    log_files(params, member, [table, *pictures], "gallery")
+    log_files(params, member, [table, *(paths.GALLERY / member / f"{name}.png" for name in figures)], "gallery")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from thumbnet.training.batches import batches_per_epoch, load_images
 from thumbnet.training.checkpoints import Card, make_classifier, save_classifiers
 from thumbnet.training.devices import choose_device, choose_precision, describe, keep_freed_memory, use_threads
 from thumbnet.training.engine import Epoch, Recipe, fit_seeds
+from thumbnet.training.fused import can_fuse
 from thumbnet.training.history import deterministic, summarise, write_history, write_train_metrics
 
 
@@ -34,6 +35,7 @@ def main(params: Params, member: str) -> None:
         make_classifier(model, info.image_shape, len(info.classes), statistics, seed).to(device) for seed in seeds
     ]
     parameters = count_parameters(classifiers[0])
+    layers = "fused" if not params.train.compile and can_fuse(classifiers[0], precision) else "plain"
     recipe = Recipe(
         params.seed,
         params.train,
@@ -47,11 +49,12 @@ def main(params: Params, member: str) -> None:
 
     times = "" if len(seeds) == 1 else f"{len(seeds)} × "
     print(
-        f"{member}: {times}{parameters:,} parameters, {len(train):,} images, {describe(device)}, {number_format}",
+        f"{member}: {times}{parameters:,} parameters, {len(train):,} images, {describe(device)}, {number_format}, "
+        f"{layers} layers",
         flush=True,
     )
     with TrainingRun(params, member, hash_data(data)) as run:
-        run.tag(device=describe(device), precision=number_format)
+        run.tag(device=describe(device), precision=number_format, layers=layers)
         with TrainingProgress(member, params.train.epochs, batches, len(train)) as progress:
 
             def on_epoch(epochs: list[Epoch]) -> None:

@@ -20,6 +20,7 @@ def check_all(params: Params) -> None:
     check_split(params)
     check_augmentation(params)
     check_networks(params)
+    check_bars(params)
 
 
 def check_local_copy(params: Params) -> None:
@@ -79,6 +80,22 @@ def check_augmentation(params: Params) -> None:
             raise UserError(
                 f"{name} = {value}: nothing would be left of images of {height}×{width}; allowed are 0 to {side - 1}"
             )
+
+
+def check_bars(params: Params) -> None:
+    """Checks that the images of `gallery.bars` are in a test split whose size the catalogue knows.
+
+    Raises:
+        UserError: one is not.
+    """
+    count = CATALOGUE[params.dataset.name].test
+    if count is None:
+        return  # the stage `gallery` tells
+    if params.split.kind == "test_halves":
+        count -= int(params.split.validation)
+    beyond = [index for index in params.gallery.bars if index >= count]
+    if beyond:
+        raise UserError(f"gallery.bars names image {beyond[0]}: test has {count:,}; allowed are 0 to {count - 1}")
 
 
 def check_networks(params: Params) -> None:

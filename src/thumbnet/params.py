@@ -48,10 +48,13 @@ ScheduleName = Literal["constant", "inverse_time", "step", "one_cycle", "cosine"
 FlipKind = Literal["none", "random", "alternating"]
 Border = Literal["black", "reflect"]
 Monitor = Literal["none", "validation_loss", "validation_accuracy"]
+EnsembleMethod = Literal["soft_vote", "logit_mean", "majority", "weighted", "greedy"]
+EnsembleSeeds = Literal["first", "all"]
 Kept = Literal["validation_loss", "validation_accuracy"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "bf16"]
 SplitName = Literal["train", "validation", "test"]
+GalleryOrder = Literal["confidence", "loss", "random"]
 
 MemberName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 
@@ -212,7 +215,7 @@ class TrainParams(Section):
     """The weights of the epoch that is best by this are kept."""
     seeds: int = Field(ge=1, le=1000)
     """Networks that are trained, from the seeds `seed`, `seed` + 1 and so on, for medians and quartiles of their
-    figures. The first of them is the one that is shown, and goes into the ensemble."""
+    figures. The first of them is the one that is shown; the others may join it in the ensemble (`ensemble.seeds`)."""
     compile: bool
     """Let torch.compile make the network's kernels: worth its half minute or more on GPUs and in long trainings; needs
     a C++ compiler."""
@@ -339,7 +342,10 @@ class EvaluateParams(Section):
     """What is judged: read by `evaluate`."""
 
     splits: list[SplitName] = Field(min_length=1)
-    """Validation and test, and train where wanted, which is the largest."""
+    """Validation and test, and train where wanted."""
+    train_images: int = Field(ge=0)
+    """Of train, judge so many images at most, evenly spaced: all of them take a good part of an epoch's time; 0 for
+    all."""
     flip: bool
     """Judge each image together with its mirror image: the mean of the logits of both (test-time augmentation)."""
     shift: int = Field(ge=0, le=64)
@@ -360,8 +366,19 @@ class EvaluateParams(Section):
         return self
 
 
+class EnsembleParams(Section):
+    """How the members are combined: read by `ensemble`."""
+
+    method: EnsembleMethod
+    """`soft_vote`: the mean of the probabilities; `logit_mean`: the softmax of the mean of the logits; `majority`: a
+    vote each; `weighted`: the mean by weights of least loss on validation; `greedy`: the mean of a selection, some of
+    them more than once, of highest accuracy on validation. All are computed and compared; this one is kept."""
+    seeds: EnsembleSeeds
+    """With `train.seeds` above 1: the `first` network of each member, or those of `all` seeds."""
+
+
 class GalleryParams(Section):
-    """The galleries of mistakes: read by `gallery`."""
+    """Images with what networks make of them: read by `gallery`, `explain` and `shared`."""
 
     validation: list[int] = Field(min_length=2, max_length=2)
     """Rows and columns of the gallery of validation mistakes."""
@@ -369,13 +386,38 @@ class GalleryParams(Section):
     """Rows and columns of the gallery of test mistakes."""
     samples: list[int] = Field(min_length=2, max_length=2)
     """Rows and columns of the gallery of test images drawn at random."""
+    extremes: list[int] = Field(min_length=2, max_length=2)
+    """Rows and columns of the galleries of the most and of the least confident test predictions, right or wrong."""
+    shared: list[int] = Field(min_length=2, max_length=2)
+    """Rows and columns of the gallery of test images that all members get wrong."""
+    order: GalleryOrder
+    """Which mistakes come first: `confidence`, those with the highest probability of the class that was predicted;
+    `loss`, those with the lowest probability of the true class; `random`, a draw that is the same for all networks."""
+    bars: list[int] = Field(max_length=40)
+    """Test images, counted from 0, that are shown beside bars of their class probabilities; none: mistakes and the
+    least confident right predictions."""
+    explain: list[int] = Field(min_length=2, max_length=2)
+    """Numbers of mistakes and of right predictions on test that Grad-CAM explains."""
 
     @model_validator(mode="after")
     def _sizes_in_range(self) -> "GalleryParams":
-        for key in type(self).model_fields:
+        for key in ("validation", "test", "samples", "extremes", "shared"):
             if not all(1 <= side <= 20 for side in getattr(self, key)):
                 raise ValueError(f"gallery.{key} = {getattr(self, key)}: rows and columns go from 1 to 20")
+        if not all(1 <= count <= 50 for count in self.explain):
+            raise ValueError(f"gallery.explain = {self.explain}: numbers of images go from 1 to 50")
+        if min(self.bars, default=0) < 0:
+            raise ValueError(f"gallery.bars = {self.bars}: images are counted from 0")
         return self
+
+
+class ReportParams(Section):
+    """The page that sums everything up: read by `report`."""
+
+    title: str = Field(max_length=200)
+    """Its title; empty for the data set's name."""
+    images: int = Field(ge=1, le=1000)
+    """Test images that the page shows with every network's answer."""
 
 
 class Params(Section):
@@ -397,7 +439,9 @@ class Params(Section):
     early_stopping: EarlyStoppingParams
     augment: AugmentParams
     evaluate: EvaluateParams
+    ensemble: EnsembleParams
     gallery: GalleryParams
+    report: ReportParams
 
     @model_validator(mode="after")
     def _members_are_models(self) -> "Params":

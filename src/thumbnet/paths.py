@@ -16,6 +16,7 @@ SPLITS = Path("data/splits")
 PREDICTIONS = Path("data/predictions")
 ENSEMBLE_PREDICTIONS = Path("data/ensemble.npz")
 MISTAKES = Path("data/mistakes")
+SHARED_MISTAKES = Path("data/shared.csv")
 MEMBER_CURVES = Path("data/curves")
 SUMMARIES = Path("data/summaries")
 MODELS = Path("models")
@@ -30,10 +31,22 @@ PLOTS = Path("plots")
 HISTORY = PLOTS / "history"
 CONFUSION = PLOTS / "confusion"
 PER_CLASS = PLOTS / "per_class"
+CONFUSED = PLOTS / "confused"
+CALIBRATION = PLOTS / "calibration"
+ENSEMBLE_PLOTS = PLOTS / "ensemble"
 GALLERY = PLOTS / "gallery"
+EXPLAIN = PLOTS / "explain"
+SHARED = PLOTS / "shared.png"
 CURVES = PLOTS / "curves"
 SUMMARY = PLOTS / "summary"
 PREVIEW = PLOTS / "preview"
+REPORT = PLOTS / "report.html"
+
+#: Studies: what each asks, what its runs came to, and the pages that say so.
+STUDIES = Path("studies")
+STUDY_METRICS = METRICS / "studies"
+STUDY_PAGES = Path("docs/studies")
+RESULTS_PAGE = Path("docs/results.md")
 
 ENSEMBLE = "ensemble"
 
@@ -49,7 +62,10 @@ OF_MEMBERS = (
     HISTORY,
     CONFUSION,
     PER_CLASS,
+    CONFUSED,
+    CALIBRATION,
     GALLERY,
+    EXPLAIN,
     SUMMARY,
 )
 

@@ -1,4 +1,4 @@
-"""The confusion matrix as a table and as a picture."""
+"""The confusion matrix as a picture."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from thumbnet.figures.confusion import draw_confusion, write_confusion_table
+from thumbnet.figures.confusion import draw_confusion
 from thumbnet.figures.style import save_figure
 
 JUDGED = {"accuracy": 0.9, "low": 0.8812, "high": 0.9163}
@@ -18,20 +18,39 @@ def drawn(classes: list[str], labels: NDArray[np.int64], predicted: NDArray[np.i
     return draw_confusion(labels, predicted, classes, JUDGED, 0.95, "bn, test")
 
 
-def cells(figure: Figure) -> dict[tuple[int, int], str]:
-    """The numbers in the picture, by true and predicted class."""
-    places = [(text.get_position(), text.get_text()) for text in figure.axes[0].texts]
-    return {(round(row), round(column)): number for (column, row), number in places}
+def cells(figure: Figure) -> dict[tuple[int, int], list[str]]:
+    """The numbers in the picture, from top to bottom, by true and predicted class."""
+    found: dict[tuple[int, int], list[str]] = {}
+    for text in figure.axes[0].texts:
+        column, row = text.get_position()
+        found.setdefault((round(row), round(column)), []).append(text.get_text())
+    return found
 
 
-def test_the_table_has_a_row_per_image(tmp_path: Path) -> None:
-    write_confusion_table(tmp_path / "bn.csv", np.array([0, 1, 1]), np.array([0, 1, 0]), ["cat, big", "dog"])
-    assert (tmp_path / "bn.csv").read_text() == 'actual,predicted\n"cat, big","cat, big"\ndog,dog\ndog,"cat, big"\n'
-
-
-def test_cells_show_numbers_of_images_and_nothing_for_none() -> None:
+def test_cells_show_numbers_of_images_and_shares_of_the_row_and_nothing_for_none() -> None:
     figure = drawn(["cat", "dog", "owl"], np.array([0] * 1500 + [1, 1, 2]), np.array([0] * 1500 + [1, 2, 2]))
-    assert cells(figure) == {(0, 0): "1,500", (1, 1): "1", (1, 2): "1", (2, 2): "1"}
+    assert cells(figure) == {
+        (0, 0): ["1,500", "100.0 %"],
+        (1, 1): ["1", "50.0 %"],
+        (1, 2): ["1", "50.0 %"],
+        (2, 2): ["1", "100.0 %"],
+    }
+
+
+def test_small_cells_show_numbers_of_images_alone() -> None:
+    labels = np.repeat(np.arange(30), 10)
+    assert cells(drawn([str(i) for i in range(30)], labels, labels))[0, 0] == ["10"]
+
+
+def test_numbers_stay_inside_their_cells() -> None:
+    labels = np.repeat(np.arange(12), 10_000)
+    figure = drawn([str(i) for i in range(12)], labels, labels)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    axes = figure.axes[0]
+    cell = axes.get_window_extent(renderer).width / 12
+    for text in axes.texts:
+        assert text.get_window_extent(renderer).width < cell
 
 
 def test_the_header_has_accuracy_and_interval() -> None:
@@ -40,7 +59,14 @@ def test_the_header_has_accuracy_and_interval() -> None:
         "bn, test",
         "90.00 % of 2 images are right",
         "95 % interval: 88.12 % to 91.63 %",
+        "no mistakes",
     ]
+
+
+def test_the_header_names_the_commonest_mistakes() -> None:
+    labels, predicted = np.array([0, 0, 0, 1, 1, 2]), np.array([1, 1, 0, 0, 1, 0])
+    texts = [text.get_text() for text in drawn(["cat", "dog", "owl"], labels, predicted).texts]
+    assert texts[-1] == "commonest mistakes: cat as dog (2); dog as cat (1); owl as cat (1)"
 
 
 def test_few_mistakes_are_as_visible_as_many() -> None:

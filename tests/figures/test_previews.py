@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
@@ -53,7 +54,7 @@ def test_each_class_has_a_row_of_its_first_images(tmp_path: Path) -> None:
     figure = draw_classes(numbered(60), LABELS, ["cat", "dog", "owl"], "pets, train")
     expected = [[label + 3 * number + 1 for number in range(IMAGES_PER_CLASS)] for label in range(3)]
     assert shown(figure, tmp_path, 112) == expected
-    assert texts(figure) == ["pets, train", "The first images of each class", "cat", "20 of 60", "dog", "20 of 60",
+    assert texts(figure) == ["pets, train", "The first 8 images of each class", "cat", "20 of 60", "dog", "20 of 60",
                              "owl", "20 of 60"]  # fmt: skip
 
 
@@ -63,10 +64,23 @@ def test_a_class_with_few_images_or_none_has_a_short_row(tmp_path: Path) -> None
     assert "0 of 4" in texts(figure)
 
 
+@pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3), (200, 150, 3)])
+@pytest.mark.parametrize("classes", [2, 21, 100])
+def test_any_number_of_classes_with_long_names_fits(classes: int, shape: tuple[int, int, int]) -> None:
+    images = np.zeros((8 * classes, *shape), dtype=np.uint8)
+    names = [f"a folder with a very long name, number {label}" for label in range(classes)]
+    figure = draw_classes(images, np.arange(8 * classes) % classes, names, "pets, train")
+    assert max(figure.bbox.width, figure.bbox.height) < 4000, "a page, not a ribbon"
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    boxes = [text.get_window_extent(renderer) for text in figure.texts]
+    assert all(0 <= box.x0 < box.x1 <= figure.bbox.width and box.y0 >= 0 for box in boxes)
+    assert sum(text.startswith("a folder") or "…" in text for text in texts(figure)) == classes
+
+
 def test_of_many_classes_the_first_are_shown() -> None:
     count = MOST_CLASSES + 1
     figure = draw_classes(numbered(count), np.arange(count), [f"class {label}" for label in range(count)], "many")
-    assert f"The first images of {MOST_CLASSES} classes of {count}" in texts(figure)
+    assert f"The first {IMAGES_PER_CLASS} images of {MOST_CLASSES} classes of {count}" in texts(figure)
     assert f"class {MOST_CLASSES - 1}" in texts(figure)
     assert f"class {MOST_CLASSES}" not in texts(figure)
 

@@ -80,9 +80,50 @@ def test_a_table_has_its_rows_below_each_other(tmp_path: Path) -> None:
     assert places == [(lefts[column], tops[row]) for row, column in ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1))]
 
 
+def test_neighbours_that_belong_together_stand_closer(tmp_path: Path) -> None:
+    images = pictures(6, 28, 28)
+    tiles = [Tile(image, (Words("a"),)) for image in images]
+    picture = pixels(draw_tiles(tiles, 6, "title", [], together=3), tmp_path)
+    lefts = [place(enlarge(image, TILE), picture)[0] for image in images]
+    within, between = lefts[1] - lefts[0], lefts[3] - lefts[2]
+    assert np.diff(lefts).tolist() == [within, within, between, within, within]
+    assert TILE < within < between
+
+
+def test_a_long_table_can_be_broken_into_columns(tmp_path: Path) -> None:
+    images = pictures(5, 8, 8)
+    rows = [([Words(f"class {number}")], [image]) for number, image in enumerate(images)]
+    picture = pixels(draw_table(rows, [], "title", [[Words("words")]], side=64, blocks=2), tmp_path)
+    places = [place(enlarge(image, 64), picture) for image in images]
+    lefts, tops = (sorted({position[axis] for position in places}) for axis in (0, 1))
+    assert places == [(lefts[number // 3], tops[number % 3]) for number in range(5)]
+
+
+def test_a_table_may_begin_with_a_row_without_images(tmp_path: Path) -> None:
+    images = pictures(1, 8, 8)
+    rows = [([Words("none")], []), ([Words("one")], list(images))]
+    picture = pixels(draw_table(rows, [], "title", [[Words("words")]]), tmp_path)
+    assert place(enlarge(images[0], SMALL_TILE), picture)
+
+
+def test_who_says_so_stands_before_the_words_which_begin_below_each_other() -> None:
+    caption = (Words("true"), Words("first", lead="bn"), Words("second", lead="a name", aside="9 %"))
+    figure = draw_tiles([Tile(pictures(1)[0], caption)], 1, "title", [])
+    left = {text.get_text(): text.get_position()[0] for text in figure.texts}
+    assert left["true"] == left["bn"] == left["a name"] < left["first"] == left["second"]
+    assert_words_stay_inside_and_apart(figure)
+
+
+@pytest.mark.parametrize("header", ["a", "words of a header that is longer than an image and its caption are wide"])
+def test_a_picture_of_one_image_is_wide_enough_for_its_header(header: str) -> None:
+    figure = draw_tiles([Tile(pictures(1)[0], (Words("a"),))], 5, "title", [[Words(header)]])
+    assert header in [text.get_text() for text in figure.texts], "not shortened"
+    assert_words_stay_inside_and_apart(figure)
+
+
 @pytest.mark.parametrize("columns", [1, 2, 5])
 def test_long_captions_stay_inside_and_apart(columns: int) -> None:
-    caption = (Words(LONG + "1", bold=True), Words(LONG + "2", aside="99.0 %"))
+    caption = (Words(LONG + "1", bold=True), Words(LONG + "2", aside="99.0 %"), Words(LONG, lead=LONG, aside="99.0 %"))
     header = [[Words(LONG * 9)], [Words("short    "), Words(LONG * 9)]]
     figure = draw_tiles([Tile(image, caption) for image in pictures(5)], columns, "network " * 30, header)
     assert_words_stay_inside_and_apart(figure)

@@ -1,20 +1,32 @@
 """Figures against values worked out by hand or published."""
 
+import csv
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support, top_k_accuracy_score
 
 from thumbnet.errors import UserError
+from thumbnet.judging.calibration import apply_temperature
 from thumbnet.judging.metrics import (
     count_pairs,
     cross_entropy,
     judge_classes,
     judge_overall,
+    judge_scaled,
     most_confused,
+    share_in_top,
+    spread_evenly,
     wilson_interval,
+    write_confused,
+    write_confusion,
+    write_per_class,
 )
+from thumbnet.judging.predictions import Predictions
 
 CLASSES = ["cat", "dog", "owl"]
 LABELS = np.array([0, 0, 0, 1, 1, 2])
@@ -44,6 +56,22 @@ def test_a_higher_confidence_widens_the_interval() -> None:
     assert 0 < low_99 < low_90 < 0.8 < high_90 < high_99 < 1
 
 
+@pytest.mark.parametrize(
+    ("count", "most", "places"),
+    [(5, 0, [0, 1, 2, 3, 4]), (5, 9, [0, 1, 2, 3, 4]), (5, 3, [0, 2, 4]), (5, 1, [0]), (1, 1, [0])],
+)
+def test_images_are_spread_evenly(count: int, most: int, places: list[int]) -> None:
+    assert spread_evenly(count, most).tolist() == places
+
+
+@given(st.integers(1, 500), st.integers(0, 500))
+def test_no_image_is_judged_twice(count: int, most: int) -> None:
+    places = spread_evenly(count, most)
+    assert len(set(places.tolist())) == len(places) == (min(count, most) or count)
+    assert places.min() == 0
+    assert places.max() < count
+
+
 def test_cross_entropy_is_the_mean_log_in_nats() -> None:
     uniform = np.full((5, 10), 0.1, dtype=np.float32)
     assert cross_entropy(uniform, np.arange(5)) == pytest.approx(math.log(10), rel=1e-6)
@@ -60,6 +88,30 @@ def test_judge_counts_by_hand() -> None:
     assert (judged["low"], judged["high"]) == pytest.approx(wilson_interval(2, 6, 0.95), abs=1e-6)
     truth = [0.8, 0.2, 0.3, 0.8, 0.3, 0.05]
     assert judged["loss"] == pytest.approx(-sum(map(math.log, truth)) / 6, abs=1e-6)
+    assert judged["top2"] == pytest.approx(5 / 6, abs=1e-6)  # all but the last
+    assert judged["macro_f1"] == pytest.approx((1 / 3 + 0.4 + 0) / 3, abs=1e-6)
+
+
+@pytest.mark.parametrize(("top", "share"), [(1, 0.5), (2, 0.75), (3, 1.0)])
+def test_of_equal_probabilities_the_first_classes_count(top: int, share: float) -> None:
+    probabilities = np.array([[0.4, 0.4, 0.2], [0.4, 0.4, 0.2], [1.0, 0.0, 0.0], [1 / 3] * 3], dtype=np.float32)
+    assert share_in_top(probabilities, np.array([0, 1, 0, 2]), top) == share
+
+
+def test_top2_and_macro_f1_are_those_of_scikit_learn() -> None:
+    generator = np.random.default_rng(1)
+    probabilities = generator.dirichlet(np.ones(6), 400).astype(np.float32)
+    labels = generator.integers(5, size=400)  # one class has no images, and is predicted all the same
+    judged = judge_overall(probabilities, labels, 0.95)
+    assert judged["top2"] == pytest.approx(top_k_accuracy_score(labels, probabilities, k=2, labels=range(6)), abs=1e-6)
+    macro_f1 = f1_score(labels, probabilities.argmax(axis=1), average="macro", zero_division=0)
+    assert judged["macro_f1"] == pytest.approx(macro_f1, abs=1e-6)
+
+
+def test_scaled_figures_are_those_of_the_scaled_probabilities() -> None:
+    scaled = judge_overall(apply_temperature(PROBABILITIES, 2.0), LABELS, 0.95)
+    expected = {"scaled_loss": scaled["loss"], "scaled_ece": scaled["ece"]}
+    assert judge_scaled(Predictions(PROBABILITIES, LABELS), 2.0) == expected
 
 
 def test_classes_are_counted_by_hand() -> None:
@@ -103,3 +155,40 @@ def test_no_images_is_an_error_that_says_where_to_look() -> None:
 )
 def test_most_confused(n: int, expected: list[tuple[str, str, int]]) -> None:
     assert most_confused(LABELS, PROBABILITIES.argmax(axis=1), CLASSES, n) == expected
+
+
+def read(path: Path) -> list[list[str]]:
+    with path.open(encoding="utf-8") as file:
+        return list(csv.reader(file))
+
+
+def test_the_confusion_table_has_the_pairs_that_occur_and_the_diagonal(tmp_path: Path) -> None:
+    write_confusion(tmp_path / "bn.csv", Predictions(PROBABILITIES, LABELS), CLASSES)
+    assert read(tmp_path / "bn.csv") == [
+        ["actual", "predicted", "images", "share"],
+        ["cat", "cat", "1", "0.333333"],
+        ["cat", "dog", "2", "0.666667"],
+        ["dog", "cat", "1", "0.5"],
+        ["dog", "dog", "1", "0.5"],
+        ["owl", "cat", "1", "1.0"],
+        ["owl", "owl", "0", "0.0"],
+    ]
+
+
+def test_the_commonest_mistakes_as_a_table(tmp_path: Path) -> None:
+    write_confused(tmp_path / "bn.csv", Predictions(PROBABILITIES, LABELS), CLASSES, 2)
+    assert read(tmp_path / "bn.csv") == [
+        ["pair", "actual", "predicted", "images", "share"],
+        ["cat → dog", "cat", "dog", "2", "0.666667"],
+        ["dog → cat", "dog", "cat", "1", "0.5"],
+    ]
+
+
+def test_figures_per_class_of_every_split_are_one_table(tmp_path: Path) -> None:
+    of_cats = {"precision": 0.5, "recall": 1.0, "f1": 0.666667, "images": 3}
+    write_per_class(tmp_path / "bn.csv", {"train": {"cat": of_cats}, "test": {"cat": of_cats}})
+    assert read(tmp_path / "bn.csv") == [
+        ["split", "class", "precision", "recall", "f1", "images"],
+        ["train", "cat", "0.5", "1.0", "0.666667", "3"],
+        ["test", "cat", "0.5", "1.0", "0.666667", "3"],
+    ]

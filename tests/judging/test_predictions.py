@@ -27,6 +27,23 @@ def test_what_was_saved_is_loaded_in_the_same_order(tmp_path: Path) -> None:
         assert loaded[split].labels.dtype == np.int64
 
 
+def test_further_seeds_are_kept_in_their_order(tmp_path: Path) -> None:
+    first, *others = (some_predictions(5, seed=seed) for seed in range(3))
+    stored = Predictions(first.probabilities, first.labels, np.stack([each.probabilities for each in others]))
+    save_predictions(tmp_path / "bn.npz", {"validation": stored, "test": first})
+    loaded = load_predictions(tmp_path / "bn.npz")
+    for given, seed in zip([first, *others], loaded["validation"].by_seed(), strict=True):
+        np.testing.assert_array_equal(seed.probabilities, given.probabilities)
+        np.testing.assert_array_equal(seed.labels, first.labels)
+    assert loaded["test"].other_seeds is None
+    assert len(loaded["test"].by_seed()) == 1
+
+
+def test_accuracy_is_the_share_that_is_right() -> None:
+    probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.2, 0.8]], dtype=np.float32)
+    assert Predictions(probabilities, np.array([0, 1, 1])).accuracy == pytest.approx(2 / 3)
+
+
 def test_the_file_has_the_layout_that_other_tools_read(tmp_path: Path) -> None:
     save_predictions(tmp_path / "bn.npz", {"test": some_predictions(9)})
     with np.load(tmp_path / "bn.npz") as arrays:
@@ -44,6 +61,8 @@ def test_the_same_predictions_give_the_same_bytes(tmp_path: Path) -> None:
 def test_shapes_that_do_not_belong_together_are_refused() -> None:
     with pytest.raises(ValueError, match=re.escape("(3, 2)")):
         Predictions(np.zeros((3, 2), dtype=np.float32), np.zeros(4, dtype=np.int64))
+    with pytest.raises(ValueError, match=re.escape("(1, 4, 2)")):
+        Predictions(np.zeros((3, 2), np.float32), np.zeros(3, np.int64), np.zeros((1, 4, 2), np.float32))
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a zip file"], ids=["missing", "empty", "rubbish"])

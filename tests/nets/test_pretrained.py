@@ -18,7 +18,7 @@ from thumbnet.nets.notation import Shape
 from thumbnet.nets.pretrained import build_skeleton, check_torchvision
 from thumbnet.params import TorchvisionParams
 from thumbnet.training.checkpoints import Card, load_classifier, make_classifier, save_classifiers
-from thumbnet.training.engine import predict
+from thumbnet.training.prediction import predict
 
 GREY, COLOUR = Shape(1, 28, 28), Shape(3, 32, 32)
 SMALL = "squeezenet1_1"  # 1.2 million weights; its classifier is a convolution

@@ -26,9 +26,12 @@ HEAVY = {"matplotlib", "mlflow", "sklearn", "torch", "torchvision"}
         ("train-bn", {"mlflow", "torch"}),
         ("evaluate-bn", {"matplotlib", "mlflow", "torch"}),
         ("gallery-bn", {"matplotlib", "mlflow"}),
+        ("explain-bn", {"matplotlib", "mlflow", "torch"}),
+        ("shared", {"matplotlib", "mlflow"}),
         ("ensemble", {"matplotlib", "mlflow"}),
         ("curves", {"matplotlib", "mlflow"}),
         ("summary", {"matplotlib", "mlflow"}),
+        ("report", {"matplotlib", "mlflow"}),
     ],
 )
 def test_a_stage_loads_what_it_needs(stage: str, needed: set[str], finished: Checkout) -> None:

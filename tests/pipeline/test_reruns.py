@@ -19,12 +19,15 @@ from dvc.repo import Repo  # type: ignore[import-untyped]
 if TYPE_CHECKING:  # pytest puts no folder of tests on the path of modules
     from tests.pipeline.conftest import Checkout
 
+#: The report shows all parameters, and of `models` what the networks came to: it is told of apart, in `with_report`.
 ALL = {"download", "split", "preview", "normalise", "train@bn", "train@ln", "evaluate@bn", "evaluate@ln", "gallery@bn",
-       "gallery@ln", "ensemble", "curves", "summary"}  # fmt: skip
+       "gallery@ln", "explain@bn", "explain@ln", "shared", "ensemble", "curves", "summary"}  # fmt: skip
 DATA = {"download", "split", "preview", "normalise"}
-TRAIN, EVALUATE, GALLERY = ({f"{stage}@bn", f"{stage}@ln"} for stage in ("train", "evaluate", "gallery"))
-TOGETHER = {"ensemble", "curves", "summary"}
-OF_LN = {"train@ln", "evaluate@ln", "gallery@ln"}
+TRAIN, EVALUATE, GALLERY, EXPLAIN = (
+    {f"{stage}@bn", f"{stage}@ln"} for stage in ("train", "evaluate", "gallery", "explain")
+)
+TOGETHER = {"shared", "ensemble", "curves", "summary"}
+OF_LN = {"train@ln", "evaluate@ln", "gallery@ln", "explain@ln"}
 
 PARAMETERS: list[tuple[str, Any, set[str], set[str]]] = [
     # parameter, another value, the stages that read it, those that cannot run again
@@ -39,8 +42,8 @@ PARAMETERS: list[tuple[str, Any, set[str], set[str]]] = [
     ("normalisation.kind", "unit", {"normalise"}, {"download", "split", "preview"}),
     ("members", ["ln", "bn"], TOGETHER, ALL - TOGETHER),
     ("members", ["bn"], TOGETHER, ALL - TOGETHER - OF_LN),
-    ("members", ["bn", "ln", "unused"], {"train@unused", "evaluate@unused", "gallery@unused"} | TOGETHER,
-     ALL - TOGETHER),
+    ("members", ["bn", "ln", "unused"], {"train@unused", "evaluate@unused", "gallery@unused", "explain@unused"}
+     | TOGETHER, ALL - TOGETHER),
     ("models.bn.layers", "F", {"train@bn"}, DATA | OF_LN),
     ("models.bn.norm", "group", {"train@bn"}, DATA | OF_LN),
     ("models.unused.layers", "F L4", set(), ALL),
@@ -79,34 +82,60 @@ PARAMETERS: list[tuple[str, Any, set[str], set[str]]] = [
     ("augment.cutout", 4, TRAIN | {"preview"}, DATA - {"preview"}),
     ("augment.pixel_noise", 0.1, TRAIN | {"preview"}, DATA - {"preview"}),
     ("evaluate.splits", ["validation", "test"], EVALUATE, DATA | TRAIN | {"curves", "summary"}),
+    ("evaluate.train_images", 100, EVALUATE, DATA | TRAIN | {"curves", "summary"}),
     ("evaluate.shift", 2, EVALUATE, DATA | TRAIN | {"curves", "summary"}),
     ("evaluate.border", "reflect", EVALUATE, DATA | TRAIN | {"curves", "summary"}),
     ("evaluate.flip", True, EVALUATE, DATA | TRAIN | {"curves", "summary"}),
     ("evaluate.confidence", 0.9, EVALUATE | {"ensemble"}, DATA | TRAIN | {"curves", "summary"}),
+    ("ensemble.method", "greedy", {"ensemble"}, ALL - {"ensemble"}),
+    ("ensemble.seeds", "all", {"ensemble"}, ALL - {"ensemble"}),
     ("gallery.validation", [2, 2], GALLERY, ALL - GALLERY),
     ("gallery.test", [2, 2], GALLERY, ALL - GALLERY),
     ("gallery.samples", [2, 2], GALLERY, ALL - GALLERY),
+    ("gallery.extremes", [2, 2], GALLERY, ALL - GALLERY),
+    ("gallery.shared", [2, 2], {"shared"}, ALL - {"shared"}),
+    ("gallery.order", "loss", GALLERY | EXPLAIN | {"shared"}, ALL - GALLERY - EXPLAIN - {"shared"}),
+    ("gallery.bars", [3], GALLERY, ALL - GALLERY),
+    ("gallery.explain", [2, 1], EXPLAIN, ALL - EXPLAIN),
+    ("report.title", "Digits", set(), ALL),
+    ("report.images", 100, set(), ALL),
 ]  # fmt: skip
 
 FILES: list[tuple[str, set[str], set[str]]] = [
     ("stages/train.py", TRAIN, DATA),
-    ("src/thumbnet/nets/layers.py", TRAIN | EVALUATE, DATA),
-    ("src/thumbnet/nets/notation.py", TRAIN | EVALUATE | {"summary"}, DATA),
+    ("src/thumbnet/nets/layers.py", TRAIN | EVALUATE | EXPLAIN, DATA),
+    ("src/thumbnet/nets/notation.py", TRAIN | EVALUATE | EXPLAIN | {"summary"}, DATA),
+    ("src/thumbnet/nets/gradcam.py", EXPLAIN, ALL - EXPLAIN),
     ("src/thumbnet/nets/summary.py", {"summary"}, ALL - {"summary"}),
     ("src/thumbnet/figures/networks.py", {"summary"}, ALL - {"summary"}),
     ("src/thumbnet/training/augmentation.py", TRAIN | EVALUATE | {"preview"}, DATA - {"preview"}),
     ("src/thumbnet/data/split.py", {"split"}, {"download"}),
     ("src/thumbnet/data/corruption.py", {"split", "preview"}, {"download"}),
     ("src/thumbnet/judging/ensembling.py", {"ensemble"}, ALL - {"ensemble"}),
-    ("src/thumbnet/figures/galleries.py", GALLERY, ALL - GALLERY),
+    ("src/thumbnet/judging/calibration.py", EVALUATE | {"ensemble"}, DATA | TRAIN | {"curves", "summary"}),
+    ("src/thumbnet/figures/diversity.py", {"ensemble"}, ALL - {"ensemble"}),
+    ("src/thumbnet/training/optimisation.py", TRAIN, DATA),
+    ("src/thumbnet/figures/galleries.py", GALLERY | EXPLAIN | {"shared"}, ALL - GALLERY - EXPLAIN - {"shared"}),
+    ("src/thumbnet/figures/bars.py", GALLERY, ALL - GALLERY),
+    ("src/thumbnet/figures/shared.py", {"shared"}, ALL - {"shared"}),
+    ("src/thumbnet/figures/explanations.py", EXPLAIN, ALL - EXPLAIN),
     ("src/thumbnet/figures/previews.py", {"preview"}, ALL - {"preview"}),
     ("src/thumbnet/figures/curves.py", {"curves"}, ALL - {"curves"}),
     ("src/thumbnet/figures/confusion.py", EVALUATE | {"ensemble"}, DATA | TRAIN | {"curves", "summary"}),
-    ("src/thumbnet/tracking.py", set(), ALL),
+    ("src/thumbnet/tracking/runs.py", set(), ALL),
     ("src/thumbnet/params.py", set(), ALL),
     ("data/local/README.md", {"download"}, set()),
     ("README.md", set(), ALL),
+    ("src/thumbnet/report/page.py", set(), ALL),
+    ("src/thumbnet/report/templates/report.css", set(), ALL),
 ]
+#: Those of them that the report is made with.
+OF_REPORT = {
+    "src/thumbnet/data/corruption.py",
+    "src/thumbnet/figures/curves.py",
+    "src/thumbnet/report/page.py",
+    "src/thumbnet/report/templates/report.css",
+}
 
 
 pytestmark = [
@@ -143,8 +172,19 @@ def reruns(root: Path) -> tuple[set[str], set[str]]:
     return {stage.addressing for stage in first}, never - {"check"}
 
 
+def with_report(first: set[str], never: set[str], reads: bool) -> tuple[set[str], set[str]]:
+    """The same with the report among the stages: it reads all that they write.
+
+    Args:
+        first: the other stages that would run.
+        never: those that cannot.
+        reads: whether the report reads what was changed itself.
+    """
+    return (first | {"report"} if reads else first), (never if first or reads else never | {"report"})
+
+
 def test_nothing_runs_where_nothing_changed(root: Path) -> None:
-    assert reruns(root) == (set(), ALL)
+    assert reruns(root) == with_report(set(), ALL, reads=False)
 
 
 @pytest.mark.parametrize(("key", "value", "first", "never"), PARAMETERS, ids=[key for key, *_ in PARAMETERS])
@@ -162,7 +202,7 @@ def test_a_parameter_runs_the_stages_that_read_it(
     section[name] = value
     path.write_text(yaml.safe_dump(params, sort_keys=False))
     try:
-        assert reruns(root) == (first, never)
+        assert reruns(root) == with_report(first, never, reads=sections[:1] != ["models"])
     finally:
         path.write_text(before)
 
@@ -190,6 +230,6 @@ def test_a_file_runs_the_stages_whose_results_come_from_it(
     before = path.read_bytes() if path.exists() else None
     path.write_bytes((before or b"") + b"\n# Changed.\n")
     try:
-        assert reruns(root) == (first, never)
+        assert reruns(root) == with_report(first, never, reads=name in OF_REPORT)
     finally:
         path.write_bytes(before) if before is not None else path.unlink()

@@ -23,7 +23,8 @@ from thumbnet.data.arrays import Images, chunks, images_file, labels_file
 from thumbnet.data.fetch import Report
 from thumbnet.errors import UserError
 
-_ENDINGS = (
+#: Of the names of image files, in small letters.
+ENDINGS = (
     *(".avif", ".bmp", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png"),
     *(".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"),
 )
@@ -72,7 +73,7 @@ def find_layout(place: Path) -> Layout:
     ignored: Counter[str] = Counter()
     for member in members:
         parts = member.path.removeprefix(prefix).split("/")
-        is_image = not member.is_folder and Path(member.path).suffix.lower() in _ENDINGS
+        is_image = not member.is_folder and Path(member.path).suffix.lower() in ENDINGS
         if parts[0] not in folders:
             ignored[f"{parts[0]}/"] += is_image
         elif len(parts) > 2 or (len(parts) == 2 and member.is_folder):
@@ -184,7 +185,7 @@ def _check_classes(place: Path, folders: dict[str, dict[str, list[Member]]]) -> 
         f"{split}/{name}" for split, by_class in folders.items() for name in sorted(by_class) if not by_class[name]
     ]
     if empty:
-        raise UserError(f"{place}: no images in {', '.join(empty)}; files count that end in {' '.join(_ENDINGS)}")
+        raise UserError(f"{place}: no images in {', '.join(empty)}; files count that end in {' '.join(ENDINGS)}")
 
 
 def _labelled(place: Path, by_class: dict[str, list[Member]], classes: tuple[str, ...]) -> list[LabelledFile]:

@@ -1,10 +1,9 @@
-"""Which classes are taken for which: the confusion matrix as a picture, and as a table for DVC's own template.
+"""Which classes are taken for which: the confusion matrix as a picture, in numbers of images and in shares.
 
-The picture has one scale for the diagonal and another for the mistakes, which would be too pale to see beside it.
+It has one scale for the diagonal and another for the mistakes, which would be too pale to see beside it.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,33 +15,19 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from thumbnet.figures import style
-from thumbnet.files import write_table
-from thumbnet.judging.metrics import count_pairs
+from thumbnet.judging.metrics import count_pairs, most_confused
 
 # All lengths in pixels, type in points.
 MATRIX = 820  # how high and wide the matrix is, where its cells come out
 LARGEST_CELL, SMALLEST_CELL = 160, 14  # between these bounds
 LONGEST_LABEL = 200
 LARGEST_TYPE, SMALLEST_TYPE = 13.0, 6.0  # numbers that would have to be smaller than this are left out
-HEADER = 136
+HEADER = 162
+SHARED_CELL = 44  # from this size on a cell has room for a share below the number
+NAMED_PAIRS = 3
 
 _RIGHT = LinearSegmentedColormap.from_list("right", ["#f1f7f5", "#7cc1ae", "#00735c"])
 _WRONG = LinearSegmentedColormap.from_list("wrong", ["#ffffff", "#fbd3b0", "#e98a3f", "#b84a00"])
-
-
-def write_confusion_table(
-    path: Path, labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: Sequence[str]
-) -> None:
-    """Writes one row per image, `actual,predicted`, class names, as DVC's `confusion` template wants it.
-
-    Args:
-        path: of the CSV file.
-        labels: (n,).
-        predicted: (n,).
-        classes: the classes' names, in the order of their labels.
-    """
-    rows = ((classes[true], classes[guess]) for true, guess in zip(labels, predicted, strict=True))
-    write_table(path, ("actual", "predicted"), rows)
 
 
 def draw_confusion(
@@ -53,7 +38,7 @@ def draw_confusion(
     confidence: float,
     title: str,
 ) -> Figure:
-    """The confusion matrix: a row per true class, shaded by its share of the row, with numbers of images.
+    """The confusion matrix: a row per true class, with numbers of images and their shares of the row, which shade it.
 
     Args:
         labels: (n,).
@@ -81,9 +66,10 @@ def draw_confusion(
         axes = figure.add_axes((label_room / width, label_room / height, side / width, side / height))
         axes.imshow(colours, interpolation="nearest", aspect="equal")
         _label(axes, names, type_size, cell)
-        _number(axes, counts, colours, cell)
+        _number(axes, counts, shares, colours, cell)
         _draw_scales(figure, axes, scale_right, scale_wrong)
         _draw_header(figure, title, judged, len(labels), confidence)
+        _name_pairs(figure, most_confused(labels, predicted, classes, NAMED_PAIRS))
     return figure
 
 
@@ -102,15 +88,25 @@ def _label(axes: Axes, names: Sequence[str], size: float, cell: int) -> None:
     axes.tick_params(which="minor", length=0)
 
 
-def _number(axes: Axes, counts: NDArray[np.int64], colours: NDArray[np.float64], cell: int) -> None:
-    """The number of images in each cell that has some, dark on light and light on dark, if it can be read there."""
+def _number(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float64], colours: NDArray[np.float64],
+            cell: int) -> None:  # fmt: skip
+    """The number of images in each cell that has some, dark on light and light on dark, if it can be read there.
+
+    Below it its share of the row, in larger cells.
+    """
     size = min(LARGEST_TYPE, 8 * cell / style.text_width(f"{counts.max():,}", 10))
     if size < SMALLEST_TYPE:
         return
     luminance = colours[..., :3] ** 2.2 @ np.array([0.2126, 0.7152, 0.0722])  # (classes, classes)
+    shared = cell >= SHARED_CELL
+    line = 1.6 * size * style.DPI / 72 / cell  # from the number to the share, in cells
     for row, column in np.argwhere(counts):
-        axes.text(column, row, f"{counts[row, column]:,}", size=size, ha="center", va="center",
-                  color=style.PAPER if luminance[row, column] < 0.25 else style.INK)  # fmt: skip
+        ink = style.PAPER if luminance[row, column] < 0.25 else style.INK
+        axes.text(column, row - 0.4 * line * shared, f"{counts[row, column]:,}", size=size, ha="center", va="center",
+                  color=ink)  # fmt: skip
+        if shared:
+            axes.text(column, row + 0.6 * line, style.percent(shares[row, column], 1), size=0.68 * size, ha="center",
+                      va="center", color=ink)  # fmt: skip
 
 
 def _draw_scales(figure: Figure, axes: Axes, right: Normalize, wrong: Normalize) -> None:
@@ -134,3 +130,19 @@ def _draw_header(figure: Figure, title: str, judged: Mapping[str, Any], images: 
     style.write_title(figure, title)
     style.write(figure, style.MARGIN, 64, accuracy, 13.0, colour=style.FAINT)
     style.write(figure, style.MARGIN, 90, interval, 13.0, colour=style.FAINT)
+
+
+def _name_pairs(figure: Figure, pairs: Sequence[tuple[str, str, int]]) -> None:
+    """The commonest mistakes in words, as many as there is room for, below the rest of the header."""
+    room = figure.bbox.width - 2 * style.MARGIN
+    named = [f"{true} as {guess} ({count:,})" for true, guess, count in pairs]
+    while len(named) > 1 and style.text_width(_list_mistakes(named), 13.0) > room:
+        named.pop()
+    text = style.ellipsize(_list_mistakes(named), room, 13.0)
+    style.write(figure, style.MARGIN, 116, text, 13.0, colour=style.FAINT)
+
+
+def _list_mistakes(named: Sequence[str]) -> str:
+    if not named:
+        return "no mistakes"
+    return f"commonest mistake{'s' if len(named) > 1 else ''}: {'; '.join(named)}"

@@ -8,16 +8,20 @@ from numpy.typing import NDArray
 
 from thumbnet.data.arrays import Images, Labels
 from thumbnet.figures import style
-from thumbnet.figures.tiles import Tile, Words, draw_table, draw_tiles
+from thumbnet.figures.tiles import SMALL_TILE, Tile, Words, draw_table, draw_tiles
 from thumbnet.params import AugmentParams
 
 IMAGES_PER_CLASS = 8
-MOST_CLASSES = 40  # rows of one picture
+MOST_CLASSES = 100  # in one picture
+MANY_CLASSES = 20  # of more, the images are smaller and the rows are broken into two columns
+SMALLER_TILE = 64  # pixels
 MISLABELLED = (4, 5)  # rows and columns
 
 
 def draw_classes(images: Images, labels: Labels, classes: Sequence[str], title: str) -> Figure:
-    """The first `IMAGES_PER_CLASS` images of each class, a row each; of many classes the first `MOST_CLASSES`.
+    """The first `IMAGES_PER_CLASS` images of each class, a row each.
+
+    Of more than `MANY_CLASSES` the images are smaller; of more than `MOST_CLASSES` the first are shown.
 
     Args:
         images: the whole split; a memory map will do.
@@ -31,7 +35,9 @@ def draw_classes(images: Images, labels: Labels, classes: Sequence[str], title: 
         words = [Words(name, style.INK, bold=True), Words(f"{len(places):,} of {len(labels):,}")]
         rows.append((words, [np.asarray(images[place]) for place in places[:IMAGES_PER_CLASS]]))
     some = f"{MOST_CLASSES} classes of {len(classes):,}" if len(classes) > MOST_CLASSES else "each class"
-    return draw_table(rows, [], title, [[Words(f"The first images of {some}")]])
+    side, blocks = (SMALL_TILE, 1) if len(rows) <= MANY_CLASSES else (SMALLER_TILE, 2)
+    header = [[Words(f"The first {IMAGES_PER_CLASS} images of {some}")]]
+    return draw_table(rows, [], title, header, side, blocks)
 
 
 def draw_augmentation(images: Images, seen: NDArray[np.uint8], augment: AugmentParams, title: str) -> Figure:

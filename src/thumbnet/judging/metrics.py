@@ -1,4 +1,4 @@
-"""Accuracy with its interval, loss, figures per class, and the classes that are confused most.
+"""Accuracy with its interval, loss, calibration, figures per class, and the classes that are confused most.
 
 Everything here is arithmetic on probabilities and labels, and returns plain numbers ready for JSON. Files are left
 to `thumbnet.judging.predictions`, pictures to `thumbnet.figures`.
@@ -15,9 +15,22 @@ from numpy.typing import NDArray
 
 from thumbnet.errors import UserError
 from thumbnet.files import write_table
+from thumbnet.judging.calibration import apply_temperature, expected_calibration_error, sort_into_bins
+from thumbnet.judging.predictions import Predictions
 from thumbnet.judging.quartiles import quartiles
 
 DECIMALS = 6  # of everything that goes to JSON: files stay stable where the last bits of a sum do not
+
+
+def spread_evenly(count: int, most: int) -> NDArray[np.int64]:
+    """Places of so many images at most, from the first to the last, as far apart as can be; (places,).
+
+    Args:
+        count: images there are, 1 or more.
+        most: places wanted; 0 for all.
+    """
+    chosen = min(count, most) or count
+    return np.linspace(0, count - 1, chosen).astype(np.int64)
 
 
 def wilson_interval(successes: int, trials: int, confidence: float) -> tuple[float, float]:
@@ -58,8 +71,20 @@ def cross_entropy(probabilities: NDArray[np.float32], labels: NDArray[np.int64])
     return float(-np.log(of_truth.clip(min=np.finfo(np.float32).eps)).mean())
 
 
+def share_in_top(probabilities: NDArray[np.float32], labels: NDArray[np.int64], top: int) -> float:
+    """The share of images whose true class is among the `top` most probable ones.
+
+    Args:
+        probabilities: (n, classes).
+        labels: (n,).
+        top: how many classes count; on a tie the first ones, as for the predicted class.
+    """
+    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]  # (n, top)
+    return float((order == labels[:, None]).any(axis=1).mean())
+
+
 def judge_overall(probabilities: NDArray[np.float32], labels: NDArray[np.int64], confidence: float) -> dict[str, Any]:
-    """Accuracy with its Wilson interval, and loss.
+    """Accuracy with its Wilson interval, loss, and calibration.
 
     Args:
         probabilities: (n, classes).
@@ -67,7 +92,9 @@ def judge_overall(probabilities: NDArray[np.float32], labels: NDArray[np.int64],
         confidence: level of the interval, e.g. 0.95.
 
     Returns:
-        `accuracy`, `low`, `high` (fractions), `loss` (nats per image).
+        `accuracy`, `low`, `high` (fractions), `loss` (nats per image), `top2` (share of images whose true class is
+        among the two most probable), `ece` (expected calibration error, a fraction), `macro_f1` (mean F1 of the classes
+        that occur, as scikit-learn has it).
 
     Raises:
         UserError: there are no images.
@@ -75,13 +102,31 @@ def judge_overall(probabilities: NDArray[np.float32], labels: NDArray[np.int64],
     images = len(labels)
     if images == 0:
         raise UserError("a split without images cannot be judged; allowed: 1 or more; see split.kind in params.yaml")
-    right = int((probabilities.argmax(axis=1) == labels).sum())
+    predicted = probabilities.argmax(axis=1)
+    right = int((predicted == labels).sum())
     low, high = wilson_interval(right, images, confidence)
+    figures = {
+        "accuracy": right / images,
+        "low": low,
+        "high": high,
+        "loss": cross_entropy(probabilities, labels),
+        "top2": share_in_top(probabilities, labels, 2),
+        "ece": expected_calibration_error(sort_into_bins(probabilities, labels)),
+        "macro_f1": _macro_f1(count_pairs(labels, predicted, probabilities.shape[1])),
+    }
+    return {name: round(value, DECIMALS) for name, value in figures.items()}
+
+
+def judge_scaled(predictions: Predictions, temperature: float) -> dict[str, Any]:
+    """Loss and calibration after the logits are divided by a temperature; accuracy stays.
+
+    Returns:
+        `scaled_loss` (nats per image), `scaled_ece` (fraction).
+    """
+    scaled, labels = apply_temperature(predictions.probabilities, temperature), predictions.labels
     return {
-        "accuracy": round(right / images, DECIMALS),
-        "low": round(low, DECIMALS),
-        "high": round(high, DECIMALS),
-        "loss": round(cross_entropy(probabilities, labels), DECIMALS),
+        "scaled_loss": round(cross_entropy(scaled, labels), DECIMALS),
+        "scaled_ece": round(expected_calibration_error(sort_into_bins(scaled, labels)), DECIMALS),
     }
 
 
@@ -126,6 +171,13 @@ def judge_classes(
     }
 
 
+def _macro_f1(counts: NDArray[np.int64]) -> float:
+    """The mean of F1 = 2·right / (guesses + images) over the classes that are there or are predicted."""
+    images_and_guesses = counts.sum(axis=0) + counts.sum(axis=1)
+    occurs = images_and_guesses > 0
+    return float((2 * counts.diagonal()[occurs] / images_and_guesses[occurs]).mean())
+
+
 def count_pairs(labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
     """The confusion matrix: how many images of each class (rows) are taken for each class (columns).
 
@@ -157,12 +209,46 @@ def most_confused(
     return [(classes[i], classes[j], count) for count, i, j in pairs[:n]]
 
 
-def write_per_class(path: Path, judged: Mapping[str, Mapping[str, Any]]) -> None:
-    """Writes one row per class as CSV: `class`, `precision`, `recall`, `f1`, `images`.
+def write_per_class(path: Path, judged: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
+    """Writes one row per split and class as CSV: `split`, `class`, `precision`, `recall`, `f1`, `images`.
 
     Args:
         path: of the file.
-        judged: what `judge_classes` returns.
+        judged: what `judge_classes` returns, by name of split.
     """
-    rows = [(name, *figures.values()) for name, figures in judged.items()]
-    write_table(path, ("class", "precision", "recall", "f1", "images"), rows)
+    rows = [(split, name, *figures.values()) for split, classes in judged.items() for name, figures in classes.items()]
+    write_table(path, ("split", "class", "precision", "recall", "f1", "images"), rows)
+
+
+def write_confusion(path: Path, predictions: Predictions, classes: Sequence[str]) -> None:
+    """Writes the confusion matrix as CSV: `actual`, `predicted`, `images`, and `share` of the true class's images.
+
+    One row per pair of classes that occurs, and the whole diagonal.
+
+    Args:
+        path: of the file.
+        predictions: what to count.
+        classes: the classes' names, in the order of their labels.
+    """
+    counts = count_pairs(predictions.labels, predictions.predicted, len(classes))
+    images = counts.sum(axis=1).clip(min=1)
+    rows = (
+        (classes[i], classes[j], int(counts[i, j]), round(float(counts[i, j] / images[i]), DECIMALS))
+        for i, j in np.argwhere((counts > 0) | np.eye(len(classes), dtype=bool))
+    )
+    write_table(path, ("actual", "predicted", "images", "share"), rows)
+
+
+def write_confused(path: Path, predictions: Predictions, classes: Sequence[str], n: int = 10) -> None:
+    """Writes the commonest mistakes as CSV: `pair`, `actual`, `predicted`, `images`, and `share` of the true class's.
+
+    Args:
+        path: of the file.
+        predictions: what to count.
+        classes: the classes' names, in the order of their labels.
+        n: how many rows there are at most.
+    """
+    images = dict(zip(classes, np.bincount(predictions.labels, minlength=len(classes)).tolist(), strict=True))
+    pairs = most_confused(predictions.labels, predictions.predicted, classes, n)
+    rows = ((f"{i} → {j}", i, j, count, round(count / images[i], DECIMALS)) for i, j, count in pairs)
+    write_table(path, ("pair", "actual", "predicted", "images", "share"), rows)

@@ -1,0 +1,238 @@
+"""The pictures of studies: accuracies of many conditions with their spread, and published figures beside them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+
+from thumbnet.figures import style
+
+# All lengths in pixels.
+WIDTH, TOP, BOTTOM = 1200, 140, 76
+ROW, STEP = 30, 17  # of `dots`: a place with one series, and each series more
+HEIGHT = 620  # of the others
+GAP = 46  # between panels
+#: Published figures are rings of this colour: they are nobody's series.
+DIAMOND: dict[str, Any] = {"marker": "D", "markersize": 9, "markerfacecolor": "none", "markeredgecolor": style.INK,
+                           "markeredgewidth": 1.8, "linestyle": "none"}  # fmt: skip
+DOT: dict[str, Any] = {"marker": "o", "markersize": 8, "linestyle": "none"}
+STROKES: dict[str, Any] = {"train": (0, (3.0, 1.6)), "validation": "-"}
+MARKERS = ("o", "s", "^", "v", "P", "X", "d", "*")
+
+
+@dataclass(frozen=True)
+class Point:
+    """The accuracy of one condition, from 0 to 1, with what it spreads over, and published ones of the same."""
+
+    panel: str
+    place: str
+    series: str
+    value: float
+    low: float
+    high: float
+    published: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sized:
+    """A network's accuracy, from 0 to 1, and its number of parameters."""
+
+    name: str
+    parameters: int
+    value: float
+    low: float = 0.0
+    high: float = 0.0
+    published: bool = False
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Learning curves of one condition: a value for each epoch."""
+
+    name: str
+    epochs: Sequence[int]
+    train_loss: Sequence[float]
+    train_accuracy: Sequence[float]
+    validation_loss: Sequence[float]
+    validation_accuracy: Sequence[float]
+
+
+def draw_dots(title: str, points: Sequence[Point], panels: Sequence[str]) -> Figure:
+    """A row for each place, a colour for each series; published figures are diamonds in the same row.
+
+    Args:
+        title: of the picture.
+        points: at least one.
+        panels: in their order, side by side; `[""]` for one.
+    """
+    places = list(dict.fromkeys(point.place for point in points))
+    series = list(dict.fromkeys(point.series for point in points))
+    row = ROW + STEP * (len(series) - 1)
+    height = TOP + BOTTOM + row * len(places) + 16
+    left = style.MARGIN + 18 + max(style.text_width(place, 13) for place in places)
+    with style.house_style():
+        figure = style.new_figure(WIDTH, round(height))
+        for index, (panel, axes) in enumerate(_axes(figure, panels, left, height)):
+            for point in points:
+                if point.panel != panel:
+                    continue
+                down = places.index(point.place) * row + STEP * (series.index(point.series) - (len(series) - 1) / 2)
+                colour = _colour(series, point.series)
+                axes.plot([point.low, point.high], [down, down], color=colour, linewidth=2.5, alpha=0.55)
+                axes.plot([point.value], [down], color=colour, **DOT)
+                axes.plot(point.published, [down] * len(point.published), **DIAMOND)
+            axes.set_ylim((len(places) - 0.5) * row, -0.5 * row)
+            axes.set_yticks([number * row for number in range(len(places))], places if index == 0 else [])
+            axes.tick_params(axis="y", length=0)
+            axes.grid(axis="y", visible=False)
+            axes.xaxis.set_major_locator(MaxNLocator(7 if len(panels) == 1 else 4, steps=[1, 2, 2.5, 5, 10]))
+            axes.xaxis.set_major_formatter(FuncFormatter(style.percent_tick))
+            if row > ROW:
+                for number in range(1, len(places)):
+                    axes.axhline((number - 0.5) * row, color=style.RULE, linewidth=0.8)
+        _finish(figure, title, series, any(point.published for point in points), legend=True)
+    return figure
+
+
+def draw_lines(title: str, points: Sequence[Point], panels: Sequence[str], x: str, log: bool) -> Figure:
+    """Accuracy over an axis of numbers, a line for each series.
+
+    Args:
+        title: of the picture.
+        points: at least one; their places are numbers.
+        panels: in their order, side by side; `[""]` for one.
+        x: what the places are values of.
+        log: whether that axis is logarithmic.
+    """
+    series = list(dict.fromkeys(point.series for point in points))
+    ticks = sorted({float(point.place) for point in points})
+    with style.house_style():
+        figure = style.new_figure(WIDTH, HEIGHT)
+        for panel, axes in _axes(figure, panels, style.MARGIN + 70, HEIGHT):
+            for name in series:
+                line = sorted((point for point in points if (point.panel, point.series) == (panel, name)),
+                              key=lambda point: float(point.place))  # fmt: skip
+                places, colour = [float(point.place) for point in line], _colour(series, name)
+                axes.fill_between(places, [point.low for point in line], [point.high for point in line], color=colour,
+                                  alpha=0.15, linewidth=0)  # fmt: skip
+                axes.plot(places, [point.value for point in line], color=colour, marker="o", markersize=7)
+                for point in line:
+                    axes.plot([float(point.place)] * len(point.published), point.published, **DIAMOND)
+            axes.set_xscale("log" if log else "linear")
+            axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.set_xlabel(x)
+            axes.yaxis.set_major_formatter(FuncFormatter(style.percent_tick))
+        _finish(figure, title, series, any(point.published for point in points), legend=True)
+    return figure
+
+
+def draw_parameters(title: str, networks: Sequence[Sized], measure: str) -> Figure:
+    """Accuracy over the number of parameters; ours are named in the picture, published figures beside it.
+
+    Args:
+        title: of the picture.
+        networks: at least one.
+        measure: the split that the accuracies are of.
+    """
+    published = [network for network in networks if network.published]
+    mine = sorted((network for network in networks if not network.published), key=lambda network: network.parameters)
+    with style.house_style():
+        figure = style.new_figure(WIDTH, HEIGHT + 40)
+        ((_, axes),) = _axes(figure, [""], style.MARGIN + 70, HEIGHT + 40, right=360 if published else 0)
+        axes.set_xscale("log")
+        sizes = [network.parameters for network in mine]
+        axes.fill_between(sizes, [network.low for network in mine], [network.high for network in mine],
+                          color=style.SERIES[0], alpha=0.15, linewidth=0)  # fmt: skip
+        axes.plot(sizes, [network.value for network in mine], color=style.SERIES[0], marker="o", markersize=8)
+        for network in mine:
+            axes.annotate(network.name, (network.parameters, network.value), xytext=(0, 12), ha="center", fontsize=11,
+                          textcoords="offset points", color=style.INK)  # fmt: skip
+        handles = [Line2D([], [], color=style.SERIES[0], label="ours", **DOT)]
+        for index, network in enumerate(published):
+            mark: dict[str, Any] = {"marker": MARKERS[index % len(MARKERS)], "markersize": 10, "linestyle": "none",
+                                    "color": style.SERIES[1 + index % (len(style.SERIES) - 1)]}  # fmt: skip
+            axes.plot([network.parameters], [network.value], **mark)
+            label = style.ellipsize(network.name, 330, 11)
+            handles.append(Line2D([], [], label=label, **mark))
+        axes.set_xlabel("parameters")
+        axes.set_ylabel(f"accuracy on {measure}")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.margins(x=0.08, y=0.12)
+        axes.yaxis.set_major_formatter(FuncFormatter(style.percent_tick))
+        if published:
+            axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1.0), fontsize=11, labelspacing=0.7,
+                        handlelength=1.2)  # fmt: skip
+        style.write_title(figure, title)
+    return figure
+
+
+def draw_curves(title: str, curves: Sequence[Curve]) -> Figure:
+    """Loss, on a logarithmic scale, beside accuracy by epoch: training dashed, validation solid.
+
+    Args:
+        title: of the picture.
+        curves: at least one.
+    """
+    names = [curve.name for curve in curves]
+    with style.house_style():
+        figure = style.new_figure(WIDTH, HEIGHT)
+        panels = _axes(figure, ["loss", "accuracy"], style.MARGIN + 70, HEIGHT, gap=90)
+        for what, axes in panels:
+            for curve in curves:
+                for split, stroke in STROKES.items():
+                    axes.plot(curve.epochs, getattr(curve, f"{split}_{what}"), color=_colour(names, curve.name),
+                              linestyle=stroke, alpha=0.7 if split == "train" else 1.0)  # fmt: skip
+            axes.set_xlabel("epoch")
+            axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        panels[0][1].set_yscale("log")
+        panels[1][1].yaxis.set_major_formatter(FuncFormatter(style.percent_tick))
+        strokes = [Line2D([], [], color=style.INK, linestyle=stroke, label=name)
+                   for name, stroke in STROKES.items()]  # fmt: skip
+        _finish(figure, title, names, False, legend=True, more=strokes)
+    return figure
+
+
+def _axes(figure: Figure, panels: Sequence[str], left: float, height: float, right: int = 0,
+          gap: int = GAP) -> list[tuple[str, Axes]]:  # fmt: skip
+    """Axes side by side, each with its name above where it has one."""
+    width = (WIDTH - left - style.MARGIN - right - gap * (len(panels) - 1)) / len(panels)
+    made = []
+    for index, panel in enumerate(panels):
+        place = (left + index * (width + gap)) / WIDTH, BOTTOM / height, width / WIDTH, (height - TOP - BOTTOM) / height
+        axes = figure.add_axes(place)
+        if panel:
+            axes.set_title(panel, loc="left", fontsize=14, color=style.INK)
+        made.append((panel, axes))
+    return made
+
+
+def _colour(series: Sequence[str], name: str) -> str:
+    return style.SERIES[series.index(name) % len(style.SERIES)]
+
+
+def _finish(figure: Figure, title: str, series: Sequence[str], published: bool, legend: bool,
+            more: Sequence[Line2D] = ()) -> None:  # fmt: skip
+    """Title, and a legend in rows below it."""
+    style.write_title(figure, title)
+    handles = [Line2D([], [], color=_colour(series, name), linewidth=2.5, marker="o", markersize=7, label=name)
+               for name in series]  # fmt: skip
+    handles += more
+    if published:
+        handles.append(Line2D([], [], label="published", **DIAMOND))
+    if legend and len(handles) > 1:
+        y = 1 - 62 / figure.bbox.height
+        figure.legend(handles=handles, loc="upper left", bbox_to_anchor=((style.MARGIN - 8) / WIDTH, y), fontsize=12,
+                      ncol=min(len(handles), 8), columnspacing=1.6, handletextpad=0.6, borderaxespad=0)  # fmt: skip
+
+
+def _thousands(count: float, _position: int) -> str:
+    if count >= 1e6:
+        return f"{count / 1e6:g} M"
+    return f"{count / 1e3:g} k" if count >= 1e3 else f"{count:g}"
