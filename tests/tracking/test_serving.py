@@ -1,6 +1,9 @@
 """The logged model, where it is used: loaded by MLflow, and served over HTTP where thumbnet is not installed."""
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -23,6 +26,7 @@ from thumbnet import paths, tracking
 from thumbnet.training.checkpoints import load_classifier
 
 CLASSES = ["T-shirt/top", "class", "bag"]
+CHAMPION = "models:/thumbnet-digits@champion"
 COLUMNS = ["class", "probability", "T-shirt/top", "class_", "bag"]
 
 # What `mlflow models serve` runs, in a Python whose site-packages hold everything but thumbnet: -S leaves out the
@@ -114,14 +118,20 @@ class Server:
 
 @pytest.fixture
 def served(model: str) -> Iterator[Server]:
-    log = Path("serve.log")
     command = [sys.executable, "-S", "-c", SERVE, sysconfig.get_path("purelib"), model]
+    with serving(command) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def serving(command: list[str]) -> Iterator[Server]:
+    log = Path("serve.log")
     with log.open("w") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output)
+        process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
     try:
         yield Server(address_in(log, process))
     finally:
-        process.terminate()
+        os.killpg(process.pid, signal.SIGTERM)
         process.wait(timeout=20)
 
 
@@ -158,3 +168,24 @@ def test_the_model_is_served_where_thumbnet_is_not_installed(model: str, served:
         status, answer = served.ask(json.dumps({"inputs": values.tolist()}))
         assert status == 400
         assert told in answer["message"]
+
+
+@pytest.mark.slow
+def test_mlflow_serves_the_champion(
+    model: str, train_member: Callable[..., Path], track_training: Callable[[Path], None], closed_port: int
+) -> None:
+    """The command of docs/mlflow.md: another network, better on validation than the first, answers."""
+    track_training(train_member("gn", accuracy=0.9))
+    images = np.load(paths.SPLITS / "validation_images.npy")[:2]  # (2, 8, 8, 1)
+    with torch.inference_mode():
+        expected = load_classifier(paths.MODELS / "gn")(torch.from_numpy(images)).softmax(1).numpy()  # (2, classes)
+
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", CHAMPION, "--env-manager", "local"]
+    with serving([*command, "--port", str(closed_port)]) as server:
+        status, answer = server.ask(json.dumps({"inputs": images.tolist()}))
+
+    assert status == 200
+    table = pd.DataFrame(answer["predictions"])
+    assert list(table.columns) == COLUMNS
+    np.testing.assert_allclose(table[COLUMNS[2:]], expected, rtol=1e-5)
+    assert list(table["class"]) == [CLASSES[index] for index in expected.argmax(axis=1)]
