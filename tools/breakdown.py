@@ -2,6 +2,7 @@
 
     .venv/bin/python tools/breakdown.py                      # the default job
     .venv/bin/python tools/breakdown.py -S train.epochs=1    # another one
+    .venv/bin/python tools/breakdown.py --keep FOLDER        # the checkout that it ran in is there afterwards
 
 The checkout is copied to a temporary folder, as it stands, with what is in data/local and nothing that the pipeline has
 made. Leave the machine alone while it runs.
@@ -40,6 +41,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument(
         "-S", "--set-param", action="append", default=[], metavar="KEY=VALUE", help="a change to params.yaml"
     )
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where to leave the checkout; made anew")
     return parser.parse_args()
 
 
@@ -60,6 +62,8 @@ def main() -> None:
         write_empty_pipeline(empty, len(stages))
         subprocess.run(["dvc", "repro", "--quiet"], cwd=empty, env=environment, check=True)
         least = time_command(["dvc", "repro"], empty, environment)
+        if options.keep:
+            shutil.copytree(copy, options.keep)
     print(f"\n`dvc repro` with nothing to do: {nothing}; of an empty pipeline with as many stages: {least}.")
 
 

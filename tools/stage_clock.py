@@ -32,7 +32,7 @@ PARTS = {
     "log_ensemble": "MLflow",
 }
 #: Where they are.
-MODULES = ("thumbnet.training.engine", "thumbnet.tracking")
+MODULES = ("thumbnet.training.engine", "thumbnet.training.prediction", "thumbnet.tracking")
 
 
 class Clock:

@@ -13,8 +13,9 @@ from thumbnet.nets.layers import Classifier
 from thumbnet.params import ModelParams, NormKind
 from thumbnet.training.batches import Images
 from thumbnet.training.checkpoints import Card, load_card, load_classifier, save_classifiers
-from thumbnet.training.engine import Recipe, fit, predict
+from thumbnet.training.engine import Recipe, fit
 from thumbnet.training.history import deterministic, write_history, write_train_metrics
+from thumbnet.training.prediction import predict
 
 
 def card_of(classifier: Classifier, line: str, norm: NormKind) -> Card:

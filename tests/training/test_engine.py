@@ -12,7 +12,8 @@ from torch.nn import functional
 from thumbnet.nets.layers import Classifier
 from thumbnet.training.augmentation import Augmenter
 from thumbnet.training.batches import Images
-from thumbnet.training.engine import Epoch, Recipe, fit, measure, predict
+from thumbnet.training.engine import Epoch, Recipe, fit
+from thumbnet.training.prediction import measure, predict
 
 MakeImages = Callable[..., Images]
 MakeNetwork = Callable[..., Classifier]

@@ -8,7 +8,7 @@ import torch
 from thumbnet.nets.layers import Classifier
 from thumbnet.params import Border
 from thumbnet.training.batches import Images
-from thumbnet.training.engine import EVALUATION_BATCH, predict
+from thumbnet.training.prediction import EVALUATION_BATCH, predict
 
 MakeImages = Callable[..., Images]
 MakeNetwork = Callable[..., Classifier]

@@ -9,7 +9,8 @@ import torch
 from thumbnet.nets.layers import Classifier
 from thumbnet.params import EarlyStoppingParams
 from thumbnet.training.batches import Images
-from thumbnet.training.engine import Epoch, Recipe, fit, measure
+from thumbnet.training.engine import Epoch, Recipe, fit
+from thumbnet.training.prediction import measure
 from thumbnet.training.stopping import should_stop
 
 MakeImages = Callable[..., Images]

@@ -13,13 +13,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from thumbnet.errors import UserError
 from thumbnet.nets.stacked import Stacked, can_stack
 from thumbnet.params import (
     AugmentParams,
-    Border,
     EarlyStoppingParams,
     Kept,
     OptimizerParams,
@@ -27,14 +25,13 @@ from thumbnet.params import (
     ScheduleParams,
     TrainParams,
 )
-from thumbnet.training.augmentation import Augmenter, widen
+from thumbnet.training.augmentation import Augmenter
 from thumbnet.training.batches import Images, batches_per_epoch, shuffled_places
+from thumbnet.training.fused import fuse
 from thumbnet.training.optimisation import Average, Penalty, clip_gradients, make_optimizer
+from thumbnet.training.prediction import cross_entropy, measure
 from thumbnet.training.schedules import make_schedule
 from thumbnet.training.stopping import should_stop
-
-#: Images in one forward pass where no gradient is kept.
-EVALUATION_BATCH = 500
 
 
 @dataclass(frozen=True)
@@ -215,7 +212,8 @@ class _Trainer:
         self._model: nn.Module = classifiers[0]
         if len(classifiers) > 1 and can_stack(classifiers):
             self._model = Stacked(classifiers)
-        self._compiled = torch.compile(self._model) if recipe.train.compile else self._model
+        self._call: Callable[[Tensor], Tensor]  # the same network, faster
+        self._call = torch.compile(self._model) if recipe.train.compile else fuse(self._model, precision)
         self._train = train
         self._recipe = recipe
         self._precision = precision
@@ -246,13 +244,13 @@ class _Trainer:
         self._model.train()
         with self._draws:
             for images, labels in self._batches(number):
-                logits, cross_entropy = self._descend(images, labels, penalty_sum)
+                logits, entropy = self._descend(images, labels, penalty_sum)
                 if self._average:
                     self._average.follow()
                 lr = float(self._schedule.get_last_lr()[0])
                 self._schedule.step()
                 size = labels.shape[-1]
-                loss_sum.add_(cross_entropy, alpha=size)
+                loss_sum.add_(entropy, alpha=size)
                 hits += (logits.argmax(-1) == labels).sum(-1)
                 seen += size
                 batches += 1
@@ -304,11 +302,11 @@ class _Trainer:
         """
         regularisation, precision = self._recipe.regularisation, self._precision
         with torch.autocast(images.device.type, precision, enabled=precision != torch.float32):
-            logits = self._compiled(images)
+            logits = self._call(images)
         logits = logits.float()
-        loss = cross_entropy = _cross_entropy(logits, labels)
+        loss = entropy = cross_entropy(logits, labels)
         if regularisation.label_smoothing:
-            loss = _cross_entropy(logits, labels, regularisation.label_smoothing)
+            loss = cross_entropy(logits, labels, regularisation.label_smoothing)
         self._optimizer.zero_grad()
         loss.sum().backward()  # type: ignore[no-untyped-call]  # networks have no weights in common
         if self._penalty:
@@ -317,7 +315,7 @@ class _Trainer:
         if regularisation.clip_norm:
             clip_gradients(self._model, regularisation.clip_norm)
         self._optimizer.step()
-        return logits.detach(), cross_entropy.detach()
+        return logits.detach(), entropy.detach()
 
 
 class GlobalDraws:
@@ -352,74 +350,6 @@ class GlobalDraws:
         torch.set_rng_state(states[0])
         for device, state in zip(self._devices, states[1:], strict=True):
             torch.cuda.set_rng_state(state, device)
-
-
-def predict(
-    classifier: nn.Module,
-    images: Tensor,
-    precision: torch.dtype = torch.float32,
-    flip: bool = False,
-    shift: int = 0,
-    border: Border = "black",
-) -> Tensor:
-    """The logits of all images, without gradients, dropout or batch statistics.
-
-    Args:
-        classifier: as for `fit`; left in evaluation mode.
-        images: (n, height, width, channels), uint8, on the classifier's device.
-        precision: as for `fit`.
-        flip: whether to take the mean of the logits of each image and its mirror image, left and right.
-        shift: whether to take the mean of the logits of each image and its copies, shifted by so many pixels up, down,
-            left and right; with `flip` of all of these and their mirror images.
-        border: what shifts bring in, as for `augmentation.widen`.
-
-    Returns:
-        (n, classes), float32; of k networks as one (k, n, classes).
-    """
-    classifier.eval()
-    logits = []
-    with torch.inference_mode(), torch.autocast(images.device.type, precision, enabled=precision != torch.float32):
-        for batch in torch.split(images, EVALUATION_BATCH):
-            answers = [classifier(view).float() for view in _views(batch, flip, shift, border)]
-            logits.append(torch.stack(answers).mean(0))
-    return torch.cat(logits, dim=-2)
-
-
-def _views(images: Tensor, flip: bool, shift: int, border: Border) -> Iterator[Tensor]:
-    """Images as they are, shifted, and all of them mirrored, as `predict` says."""
-    _, height, width, _ = images.shape
-    wide = widen(images, shift, border) if shift else images
-    places = [(shift, shift), (0, shift), (2 * shift, shift), (shift, 0), (shift, 2 * shift)] if shift else [(0, 0)]
-    for top, left in places:
-        view = wide[:, top : top + height, left : left + width]
-        yield view
-        if flip:
-            yield view.flip(2)
-
-
-def measure(classifier: nn.Module, split: Images, precision: torch.dtype = torch.float32) -> list[tuple[float, float]]:
-    """Mean cross-entropy in nats, and accuracy, on a split: of each network, be it one or k as one."""
-    logits = predict(classifier, split.images, precision)
-    labels = split.labels.expand(logits.shape[:-1])
-    hits = (logits.argmax(-1) == labels).sum(-1, dtype=torch.int64).view(-1)  # counts: MPS has no float64 for a mean
-    accuracies = [count / len(split) for count in hits.tolist()]
-    return list(zip(_cross_entropy(logits, labels).tolist(), accuracies, strict=True))
-
-
-def _cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
-    """The mean over the images of each network; (networks,).
-
-    Args:
-        logits: ([k, ]n, classes).
-        labels: ([k, ]n).
-        smoothing: `regularisation.label_smoothing`.
-    """
-    if logits.ndim == 2:
-        return functional.cross_entropy(logits, labels, label_smoothing=smoothing)[None]
-    each = functional.cross_entropy(
-        logits.flatten(0, 1), labels.flatten(), reduction="none", label_smoothing=smoothing
-    )  # (k·n,)
-    return each.view(labels.shape).mean(1)
 
 
 def _weights(judged: nn.Module, place: int) -> dict[str, Tensor]:
