@@ -63,4 +63,6 @@ def add_pixel_noise(images: Images, variance: float, seed: int) -> None:
         piece = images[start : start + rows]
         noise = generator.standard_normal(piece.shape, dtype=np.float32)
         noise *= np.float32(255 * variance**0.5)
-        images[start : start + rows] = np.clip(np.rint(noise + piece), 0, 255)
+        noise += piece
+        np.rint(noise, out=noise)
+        images[start : start + rows] = np.clip(noise, 0, 255, out=noise)

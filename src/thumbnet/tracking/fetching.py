@@ -3,7 +3,6 @@
 import contextlib
 from pathlib import Path
 
-import mlflow
 from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
 
@@ -23,10 +22,9 @@ def fetch_classifier(address: str) -> Path:
     Raises:
         UserError: there is none, or it is no network of this project's.
     """
-    mlflow.set_tracking_uri(tracking_uri())
     try:
         with brief_requests():
-            model = Path(download_artifacts(artifact_uri=address))
+            model = Path(download_artifacts(artifact_uri=address, tracking_uri=tracking_uri()))
     except (MlflowException, OSError, ValueError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise UserError(f"--model {address}: {reason}; the store is {tracking_uri()}") from None
