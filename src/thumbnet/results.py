@@ -53,7 +53,8 @@ def print_results(params: Params, console: Console | None = None) -> None:
 
     best = ensemble["best_member"]
     console.print(f"The ensemble against {best}, the best member on validation: "
-                  f"{ensemble['gain_test_points']:+.2f} points on test.", soft_wrap=True)  # fmt: skip
+                  f"{ensemble['gain_test_points']:+.2f} points on test (McNemar's p = {ensemble['mcnemar_p']:.2g}).",
+                  soft_wrap=True)  # fmt: skip
     console.print()
     for what, where in _next_steps():
         console.print(f"{what:<10}{where}", soft_wrap=True)
@@ -61,7 +62,7 @@ def print_results(params: Params, console: Console | None = None) -> None:
 
 def _next_steps() -> list[tuple[str, str]]:
     steps = [
-        ("pictures", f"{paths.CURVES}.png, {paths.CONFUSION}/*.png, {paths.GALLERY}/*/*.png"),
+        ("report", f"thumbnet show       ({paths.REPORT}: everything on one page)"),
         ("runs", "make mlflow       (mlflow ui --backend-store-uri sqlite:///mlflow.db)"),
         ("shell", ". .venv/bin/activate       before commands of dvc and mlflow"),
         ("plots", "dvc plots show    metrics: dvc metrics show    pipeline: dvc dag --md"),
