@@ -1,5 +1,7 @@
 """The pictures of studies: accuracies of many conditions with their spread, and published figures beside them."""
 
+import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +14,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from thumbnet.figures import style
 
 # All lengths in pixels.
-WIDTH, TOP, BOTTOM = 1200, 140, 76
+WIDTH, TOP, BOTTOM = 1200, 84, 76
+LEGEND, KEY = 26, 62  # the height of a line of it, and what an entry has beside its text
+HEADING = 34  # above panels that have a name
 ROW, STEP = 30, 17  # of `dots`: a place with one series, and each series more
 HEIGHT = 620  # of the others
 GAP = 46  # between panels
@@ -20,6 +24,7 @@ GAP = 46  # between panels
 DIAMOND: dict[str, Any] = {"marker": "D", "markersize": 9, "markerfacecolor": "none", "markeredgecolor": style.INK,
                            "markeredgewidth": 1.8, "linestyle": "none"}  # fmt: skip
 DOT: dict[str, Any] = {"marker": "o", "markersize": 8, "linestyle": "none"}
+PANELS = ("loss", "accuracy")
 STROKES: dict[str, Any] = {"train": (0, (3.0, 1.6)), "validation": "-"}
 MARKERS = ("o", "s", "^", "v", "P", "X", "d", "*")
 
@@ -61,58 +66,69 @@ class Curve:
     validation_accuracy: Sequence[float]
 
 
-def draw_dots(title: str, points: Sequence[Point], panels: Sequence[str]) -> Figure:
+def draw_dots(title: str, points: Sequence[Point], panels: Sequence[str], measure: str) -> Figure:
     """A row for each place, a colour for each series; published figures are diamonds in the same row.
 
     Args:
         title: of the picture.
         points: at least one.
         panels: in their order, side by side; `[""]` for one.
+        measure: what the accuracies are of, as the axis says it.
     """
-    places = list(dict.fromkeys(point.place for point in points))
     series = list(dict.fromkeys(point.series for point in points))
-    row = ROW + STEP * (len(series) - 1)
-    height = TOP + BOTTOM + row * len(places) + 16
-    left = style.MARGIN + 18 + max(style.text_width(place, 13) for place in places)
+    places: dict[str, list[str]] = {}
+    for point in sorted(points, key=lambda point: series.index(point.series)):
+        places.setdefault(point.place, [])
+        if point.series not in places[point.place]:
+            places[point.place].append(point.series)
+    edges = {place: ROW + STEP * (len(places[place]) - 1) for place in dict.fromkeys(point.place for point in points)}
+    tops = dict(zip(edges, itertools.accumulate([0, *edges.values()]), strict=False))
+    whole = sum(edges.values())
+    published = any(point.published for point in points)
+    top = _top(series, published, panels)
+    height = top + BOTTOM + whole + 16
+    left = style.MARGIN + 18 + max(style.text_width(place, 13) for place in edges)
     with style.house_style():
         figure = style.new_figure(WIDTH, round(height))
-        for index, (panel, axes) in enumerate(_axes(figure, panels, left, height)):
+        for index, (panel, axes) in enumerate(_axes(figure, panels, left, height, top)):
             for point in points:
-                if point.panel != panel:
-                    continue
-                down = places.index(point.place) * row + STEP * (series.index(point.series) - (len(series) - 1) / 2)
-                colour = _colour(series, point.series)
-                axes.plot([point.low, point.high], [down, down], color=colour, linewidth=2.5, alpha=0.55)
-                axes.plot([point.value], [down], color=colour, **DOT)
-                axes.plot(point.published, [down] * len(point.published), **DIAMOND)
-            axes.set_ylim((len(places) - 0.5) * row, -0.5 * row)
-            axes.set_yticks([number * row for number in range(len(places))], places if index == 0 else [])
+                if point.panel == panel:
+                    down = tops[point.place] + ROW / 2 + STEP * places[point.place].index(point.series)
+                    colour = _colour(series, point.series)
+                    axes.plot([point.low, point.high], [down, down], color=colour, linewidth=2.5, alpha=0.55)
+                    axes.plot([point.value], [down], color=colour, **DOT)
+                    axes.plot(point.published, [down] * len(point.published), **DIAMOND)
+            axes.set_ylim(whole, 0)
+            middles = [tops[place] + edges[place] / 2 for place in edges]
+            axes.set_yticks(middles, list(edges) if index == 0 else [""] * len(edges))
             axes.tick_params(axis="y", length=0)
             axes.grid(axis="y", visible=False)
+            for place in list(edges)[1:]:
+                axes.axhline(tops[place], color=style.RULE, linewidth=0.8)
+            axes.set_xlabel(measure)
             axes.xaxis.set_major_locator(MaxNLocator(7 if len(panels) == 1 else 4, steps=[1, 2, 2.5, 5, 10]))
             axes.xaxis.set_major_formatter(FuncFormatter(style.percent_tick))
-            if row > ROW:
-                for number in range(1, len(places)):
-                    axes.axhline((number - 0.5) * row, color=style.RULE, linewidth=0.8)
-        _finish(figure, title, series, any(point.published for point in points), legend=True)
+        _finish(figure, title, series, published)
     return figure
 
 
-def draw_lines(title: str, points: Sequence[Point], panels: Sequence[str], x: str, log: bool) -> Figure:
+def draw_lines(title: str, points: Sequence[Point], panels: Sequence[str], measure: str, x: str, log: bool) -> Figure:
     """Accuracy over an axis of numbers, a line for each series.
 
     Args:
         title: of the picture.
         points: at least one; their places are numbers.
         panels: in their order, side by side; `[""]` for one.
+        measure: what the accuracies are of, as the axis says it.
         x: what the places are values of.
         log: whether that axis is logarithmic.
     """
     series = list(dict.fromkeys(point.series for point in points))
-    ticks = sorted({float(point.place) for point in points})
+    published = any(point.published for point in points)
     with style.house_style():
         figure = style.new_figure(WIDTH, HEIGHT)
-        for panel, axes in _axes(figure, panels, style.MARGIN + 70, HEIGHT):
+        top = _top(series, published, panels)
+        for index, (panel, axes) in enumerate(_axes(figure, panels, style.MARGIN + 70, HEIGHT, top)):
             for name in series:
                 line = sorted((point for point in points if (point.panel, point.series) == (panel, name)),
                               key=lambda point: float(point.place))  # fmt: skip
@@ -123,11 +139,13 @@ def draw_lines(title: str, points: Sequence[Point], panels: Sequence[str], x: st
                 for point in line:
                     axes.plot([float(point.place)] * len(point.published), point.published, **DIAMOND)
             axes.set_xscale("log" if log else "linear")
-            axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+            ticks = sorted({float(point.place) for point in points if point.panel == panel})
+            axes.set_xticks(ticks, _thinned(ticks, log, axes.bbox.width))
             axes.xaxis.set_minor_locator(NullLocator())
             axes.set_xlabel(x)
+            axes.set_ylabel(measure if index == 0 else "")
             axes.yaxis.set_major_formatter(FuncFormatter(style.percent_tick))
-        _finish(figure, title, series, any(point.published for point in points), legend=True)
+        _finish(figure, title, series, published)
     return figure
 
 
@@ -143,7 +161,7 @@ def draw_parameters(title: str, networks: Sequence[Sized], measure: str) -> Figu
     mine = sorted((network for network in networks if not network.published), key=lambda network: network.parameters)
     with style.house_style():
         figure = style.new_figure(WIDTH, HEIGHT + 40)
-        ((_, axes),) = _axes(figure, [""], style.MARGIN + 70, HEIGHT + 40, right=360 if published else 0)
+        ((_, axes),) = _axes(figure, [""], style.MARGIN + 70, HEIGHT + 40, TOP, right=360 if published else 0)
         axes.set_xscale("log")
         sizes = [network.parameters for network in mine]
         axes.fill_between(sizes, [network.low for network in mine], [network.high for network in mine],
@@ -161,7 +179,7 @@ def draw_parameters(title: str, networks: Sequence[Sized], measure: str) -> Figu
             handles.append(Line2D([], [], label=label, **mark))
         axes.set_xlabel("parameters")
         axes.set_ylabel(f"accuracy on {measure}")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
         axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.margins(x=0.08, y=0.12)
@@ -183,7 +201,8 @@ def draw_curves(title: str, curves: Sequence[Curve]) -> Figure:
     names = [curve.name for curve in curves]
     with style.house_style():
         figure = style.new_figure(WIDTH, HEIGHT)
-        panels = _axes(figure, ["loss", "accuracy"], style.MARGIN + 70, HEIGHT, gap=90)
+        top = _top([*names, *STROKES], False, PANELS)
+        panels = _axes(figure, PANELS, style.MARGIN + 70, HEIGHT, top, gap=90)
         for what, axes in panels:
             for curve in curves:
                 for split, stroke in STROKES.items():
@@ -192,44 +211,80 @@ def draw_curves(title: str, curves: Sequence[Curve]) -> Figure:
             axes.set_xlabel("epoch")
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         panels[0][1].set_yscale("log")
+        panels[0][1].yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        panels[0][1].yaxis.set_major_formatter(FuncFormatter(lambda loss, _position: f"{loss:g}"))
+        panels[0][1].yaxis.set_minor_formatter(NullFormatter())
         panels[1][1].yaxis.set_major_formatter(FuncFormatter(style.percent_tick))
         strokes = [Line2D([], [], color=style.INK, linestyle=stroke, label=name)
                    for name, stroke in STROKES.items()]  # fmt: skip
-        _finish(figure, title, names, False, legend=True, more=strokes)
+        _finish(figure, title, names, False, strokes)
     return figure
 
 
-def _axes(figure: Figure, panels: Sequence[str], left: float, height: float, right: int = 0,
-          gap: int = GAP) -> list[tuple[str, Axes]]:  # fmt: skip
+def _axes(
+    figure: Figure, panels: Sequence[str], left: float, height: float, top: int, right: int = 0, gap: int = GAP
+) -> list[tuple[str, Axes]]:
     """Axes side by side, each with its name above where it has one."""
     width = (WIDTH - left - style.MARGIN - right - gap * (len(panels) - 1)) / len(panels)
     made = []
     for index, panel in enumerate(panels):
-        place = (left + index * (width + gap)) / WIDTH, BOTTOM / height, width / WIDTH, (height - TOP - BOTTOM) / height
-        axes = figure.add_axes(place)
+        place = left + index * (width + gap), BOTTOM, width, height - top - BOTTOM
+        axes = figure.add_axes((place[0] / WIDTH, place[1] / height, place[2] / WIDTH, place[3] / height))
         if panel:
             axes.set_title(panel, loc="left", fontsize=14, color=style.INK)
         made.append((panel, axes))
     return made
 
 
+def _columns(names: Sequence[str]) -> int:
+    """Entries in a line of the legend: as many as fit, each column being as wide as its widest entry."""
+    widths = [style.text_width(name, 12) + KEY for name in names]
+    for columns in range(len(names), 1, -1):
+        if sum(max(widths[column::columns]) for column in range(columns)) <= WIDTH - 2 * style.MARGIN:
+            return columns
+    return 1
+
+
+def _top(series: Sequence[str], published: bool, panels: Sequence[str]) -> int:
+    """The height of title and legend."""
+    names = [*series, *(["published"] if published else [])]
+    lines = -(-len(names) // _columns(names)) if len(names) > 1 else 0
+    return TOP + LEGEND * lines + (HEADING if any(panels) else 0)
+
+
+def _thinned(ticks: Sequence[float], log: bool, width: float) -> list[str]:
+    """The labels of ticks, empty where one would run into the label to its left."""
+    places = [math.log(tick) if log else tick for tick in ticks]
+    room = width * 0.9 / ((places[-1] - places[0]) or 1.0)
+    labels, free = [], -math.inf
+    for place, tick in zip(places, ticks, strict=True):
+        half = style.text_width(f"{tick:g}", 13) / 2
+        fits = place * room - half >= free
+        labels.append(f"{tick:g}" if fits else "")
+        free = place * room + half + 8 if fits else free
+    return labels
+
+
 def _colour(series: Sequence[str], name: str) -> str:
     return style.SERIES[series.index(name) % len(style.SERIES)]
 
 
-def _finish(figure: Figure, title: str, series: Sequence[str], published: bool, legend: bool,
-            more: Sequence[Line2D] = ()) -> None:  # fmt: skip
-    """Title, and a legend in rows below it."""
+def _finish(figure: Figure, title: str, series: Sequence[str], published: bool, more: Sequence[Line2D] = ()) -> None:
+    """Title, and a legend in lines below it."""
     style.write_title(figure, title)
-    handles = [Line2D([], [], color=_colour(series, name), linewidth=2.5, marker="o", markersize=7, label=name)
-               for name in series]  # fmt: skip
+    handles = [
+        Line2D([], [], color=_colour(series, name), linewidth=2.5, marker="o", markersize=7, label=name)
+        for name in series
+    ]
     handles += more
     if published:
         handles.append(Line2D([], [], label="published", **DIAMOND))
-    if legend and len(handles) > 1:
-        y = 1 - 62 / figure.bbox.height
-        figure.legend(handles=handles, loc="upper left", bbox_to_anchor=((style.MARGIN - 8) / WIDTH, y), fontsize=12,
-                      ncol=min(len(handles), 8), columnspacing=1.6, handletextpad=0.6, borderaxespad=0)  # fmt: skip
+    if len(handles) > 1:
+        columns = _columns([str(handle.get_label()) for handle in handles])
+        rows_first = [handles[place] for column in range(columns) for place in range(column, len(handles), columns)]
+        corner = (style.MARGIN - 8) / WIDTH, 1 - 66 / figure.bbox.height
+        figure.legend(handles=rows_first, loc="upper left", bbox_to_anchor=corner, fontsize=12, ncol=columns,
+                      columnspacing=1.6, handletextpad=0.6, borderaxespad=0)  # fmt: skip
 
 
 def _thousands(count: float, _position: int) -> str:

@@ -1,0 +1,229 @@
+"""The command `thumbnet study`: the plan, the runs, and the pages."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+import typer
+
+from thumbnet import paths
+from thumbnet.studies.estimating import RESTORED, duration, estimate
+from thumbnet.studies.experiments import (
+    Experiment,
+    Outcome,
+    Runner,
+    code_version,
+    commits_of_checkout,
+    find_experiments,
+    remove_experiment,
+)
+from thumbnet.studies.pages import write_index, write_page, write_results
+from thumbnet.studies.planning import Run, plan_runs, present_values
+from thumbnet.studies.rows import Row, curves_path, is_result_of, read_rows, rows_of, rows_path, write_rows
+from thumbnet.studies.study import Overrides, Study, load_study, study_names
+
+#: Runs of the plan that are listed by name before the study starts; --dry-run lists all.
+_LISTED = 10
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the command line asks for.
+
+    Attributes:
+        extra: overrides beyond the study's file.
+        seeds: in place of the study's; empty for its own.
+        jobs: runs at a time.
+        renew: whether what other code has made is made again.
+        dry: whether only the plan is shown.
+    """
+
+    extra: Overrides
+    seeds: list[int]
+    jobs: int
+    renew: bool
+    dry: bool
+
+
+@dataclass
+class Plan:
+    """What there is to do of a study.
+
+    Attributes:
+        to_run: no result of these is known.
+        to_collect: these have run, and only their rows are missing.
+        seconds: that each of `to_run` will take, as far as one can tell.
+        restored: names of those of `to_run` that another study has had, so that DVC's cache may have them.
+    """
+
+    to_run: list[Run]
+    to_collect: list[tuple[Run, Experiment]]
+    seconds: dict[str, float]
+    restored: set[str]
+
+
+class Ledger:
+    """The rows of a study, on disk after every run."""
+
+    def __init__(self, name: str, study: Study) -> None:
+        self._name, self._study = name, study
+        self.rows = read_rows(rows_path(name))
+        self._curves = read_rows(curves_path(name))
+
+    def add(self, run: Run, experiment: Experiment, seconds: float) -> list[Row]:
+        """Writes what came of a run in place of what was known of it."""
+        rows, curves = rows_of(run, experiment, seconds)
+        self.rows = sorted([*(row for row in self.rows if row["key"] != run.key), *rows], key=_place)
+        if self._study.plot.kind == "curves":
+            self._curves = sorted([*(row for row in self._curves if row["key"] != run.key), *curves], key=_place)
+        write_rows(self._name, list(self._study.grid), self.rows, self._curves)
+        return rows
+
+
+def _place(row: Row) -> tuple[str, int, str, int]:
+    return row.get("extra", ""), int(row["seed"]), row["key"], int(row.get("epoch", 0))
+
+
+def run_study(name: str, wishes: Wishes) -> bool:
+    """Shows the plan of a study, runs what is missing, and renews its page.
+
+    Returns:
+        Whether all of its runs are done, or it was only to be shown.
+
+    Raises:
+        UserError: the study or an override cannot be used.
+        KeyboardInterrupt: the user has interrupted; what was finished is kept.
+    """
+    study = load_study(name)
+    runs = plan_runs(name, study, wishes.extra, wishes.seeds)
+    commits_of_checkout()
+    ledger = Ledger(name, study)
+    code = code_version()
+    experiments = find_experiments()
+    plan = _plan(name, runs, ledger.rows, experiments, code if wishes.renew else None)
+    _show(name, study, runs, plan, ledger.rows, code, wishes)
+    if wishes.dry:
+        return True
+    for run, experiment in plan.to_collect:
+        ledger.add(run, experiment, 0.0)
+    failed: list[tuple[Run, Outcome]] = []
+    try:
+        if plan.to_run:
+            failed = _run_all(name, plan, ledger, experiments, wishes.jobs)
+    finally:
+        renew_pages([name])
+    for run, outcome in failed:
+        typer.echo(f"failed: {run.name}: {outcome.error}\n        all that it said: {outcome.log}", err=True)
+    typer.echo(f"{name}: {paths.STUDY_PAGES / name}.md, {rows_path(name)}")
+    return not failed
+
+
+def renew_pages(names: Sequence[str]) -> None:
+    """Makes the pages of some studies anew from their tables, and what sums all of them up."""
+    for name in names:
+        write_page(name)
+    write_index()
+    write_results()
+
+
+def list_studies() -> None:
+    """Prints all studies: name, runs that are done of those that there are, title."""
+    for name in study_names():
+        study = load_study(name)
+        runs = plan_runs(name, study)
+        done = {row["key"] for row in read_rows(rows_path(name))}
+        count = f"{sum(run.key in done for run in runs)}/{len(runs)}"
+        typer.echo(f"{name:<20} {count:>8}  {study.title}")
+
+
+def _plan(name: str, runs: Sequence[Run], rows: Sequence[Row], experiments: dict[str, Experiment],
+          code: str | None) -> Plan:  # fmt: skip
+    """Parts the runs into those that are done, those to collect and those to run.
+
+    Args:
+        name: of the study.
+        runs: all of them.
+        rows: what is known.
+        experiments: what DVC keeps.
+        code: that results must be of; None for any.
+    """
+    done = {row["key"] for row in rows if code is None or row["code"] == code}
+    elsewhere = {row["key"] for other in study_names() if other != name for row in read_rows(rows_path(other))}
+    plan = Plan([], [], {}, set())
+    for run in runs:
+        if run.key in done:
+            continue
+        experiment = experiments.get(run.name)
+        if experiment and is_result_of(experiment, run) and code in (None, experiment.code()):
+            plan.to_collect.append((run, experiment))
+            continue
+        plan.to_run.append(run)
+        if run.key in elsewhere:
+            plan.restored.add(run.name)
+        plan.seconds[run.name] = RESTORED if run.key in elsewhere else estimate(run, rows)
+    return plan
+
+
+def _show(name: str, study: Study, runs: Sequence[Run], plan: Plan, rows: Sequence[Row], code: str,
+          wishes: Wishes) -> None:  # fmt: skip
+    typer.echo(f"{name}: {study.title}")
+    done = len(runs) - len(plan.to_run) - len(plan.to_collect)
+    told = [f"{len(runs)} runs", f"{done} done", f"{len(plan.to_run)} to run"]
+    if plan.to_collect:
+        told.insert(2, f"{len(plan.to_collect)} finished and to be taken in")
+    if plan.to_run:
+        told.append(f"about {duration(sum(plan.seconds.values()) / wishes.jobs)}, {wishes.jobs} at a time")
+    typer.echo("  " + ", ".join(told))
+    keys = {run.key for run in runs}
+    older = {row["key"] for row in rows if row["key"] in keys and row["code"] != code}
+    if older and not wishes.renew:
+        typer.echo(f"  {len(older)} of those done are of other code; --renew runs them again")
+    listed = plan.to_run if wishes.dry else plan.to_run[:_LISTED]
+    for run in listed:
+        how = "in DVC's cache, from another study" if run.name in plan.restored else duration(plan.seconds[run.name])
+        typer.echo(f"    {run.name}  {how}")
+    if len(listed) < len(plan.to_run):
+        typer.echo(f"    and {len(plan.to_run) - len(listed)} more (--dry-run shows all)")
+
+
+def _run_all(name: str, plan: Plan, ledger: Ledger, experiments: dict[str, Experiment],
+             jobs: int) -> list[tuple[Run, Outcome]]:  # fmt: skip
+    """Runs what there is to run, and returns what failed."""
+    for run in plan.to_run:
+        if run.name in experiments:
+            remove_experiment(run.name)  # of other settings, or of other code
+    threads = max(1, (os.cpu_count() or 1) // jobs) if jobs > 1 else 0
+    runner = Runner(name, present_values(), threads)
+    failed: list[tuple[Run, Outcome]] = []
+    finished, left = 0, sum(plan.seconds.values())
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        pending: dict[Future[Outcome], Run] = {pool.submit(runner.run, run): run for run in plan.to_run}
+        while pending:
+            ended, _ = wait(pending, return_when=FIRST_COMPLETED)
+            for future in ended:
+                run, outcome = pending.pop(future), future.result()
+                finished += 1
+                left -= plan.seconds[run.name]
+                place = f"[{finished}/{len(plan.to_run)}] {run.name}"
+                if not outcome.error:
+                    rows = ledger.add(run, find_experiments()[run.name], outcome.seconds)
+                    rest = f"; about {duration(left / jobs)} left" if pending else ""
+                    typer.echo(f"{place}: {_result(rows, outcome)}{rest}")
+                else:
+                    failed.append((run, outcome))
+                    typer.echo(f"{place}: failed: {outcome.error}", err=True)
+    except KeyboardInterrupt:
+        typer.echo(f"\nStopping; {finished} of {len(plan.to_run)} runs are kept. To go on: the same command", err=True)
+        runner.stop()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return failed
+
+
+def _result(rows: Sequence[Row], outcome: Outcome) -> str:
+    last = rows[-1]
+    told = [f"{split} {100 * float(last[f'{split}_accuracy']):.2f} %" for split in ("validation", "test")]
+    return ", ".join([*told, duration(outcome.seconds) if outcome.seconds else "from DVC's cache"])

@@ -1,0 +1,139 @@
+"""What the rows of a study say: medians and quartiles of each condition, and published figures beside them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+
+from thumbnet.studies.planning import plan_runs, read_overrides
+from thumbnet.studies.rows import ENSEMBLE, Row
+from thumbnet.studies.study import SEED, Measure, Published, Scalar, Study, label
+
+MEASURES: dict[Measure, str] = {
+    "train": "train",
+    "validation": "validation",
+    "last_validation": "validation, last epoch",
+    "test": "test",
+}
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A figure over several seeds: median and quartiles; with one seed the interval in their place."""
+
+    middle: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Finding:
+    """All runs of one condition.
+
+    Attributes:
+        condition: the value of each axis.
+        network: what was trained, or `ensemble`.
+        rows: one for each run.
+    """
+
+    condition: dict[str, str]
+    network: str
+    rows: tuple[Row, ...]
+
+    @property
+    def seeds(self) -> int:
+        """The number of trainings."""
+        return sum(int(row["seeds"] or 1) for row in self.rows)
+
+    @property
+    def parameters(self) -> int:
+        """Of the network."""
+        return int(self.rows[0]["parameters"] or 0)
+
+    def accuracy(self, measure: Measure) -> Spread | None:
+        """Accuracies from 0 to 1; None where they were not measured."""
+        if measure == "last_validation":
+            return _spread([row["last_validation_accuracy"] for row in self.rows])
+        if len(self.rows) == 1:
+            row = self.rows[0]
+            of_seeds = [row[f"{measure}_{what}"] for what in ("median", "p25", "p75")]
+            alone = [row[f"{measure}_{what}"] for what in ("accuracy", "low", "high")]
+            chosen = of_seeds if of_seeds[0] else alone
+            return Spread(*map(float, chosen)) if all(chosen) else None
+        return _spread([row[f"{measure}_median"] or row[f"{measure}_accuracy"] for row in self.rows])
+
+    def loss(self, measure: Measure) -> Spread | None:
+        """The same for the loss, in nats."""
+        return _spread([row["last_validation_loss" if measure == "last_validation" else f"{measure}_loss"]
+                        for row in self.rows])  # fmt: skip
+
+    def middle(self, column: str) -> float | None:
+        """The median of a column of numbers."""
+        values = [float(row[column]) for row in self.rows if row[column]]
+        return median(values) if values else None
+
+    def matches(self, when: Mapping[str, Scalar]) -> bool:
+        """Whether a published figure is of this condition."""
+        return all(self.condition[axis] == label(value) for axis, value in when.items())
+
+
+def _spread(texts: Sequence[str]) -> Spread | None:
+    values = [float(text) for text in texts if text]
+    if not values:
+        return None
+    low, middle, high = np.percentile(values, [25, 50, 75])
+    return Spread(float(middle), float(low), float(high))
+
+
+def current_keys(name: str, study: Study, rows: Sequence[Row]) -> dict[str, dict[str, str]]:
+    """The keys of the study as its file is now, and the condition of each; for all that the rows have beyond it.
+
+    Args:
+        name: of the study.
+        study: what its file holds.
+        rows: what came of its runs.
+    """
+    keys: dict[str, dict[str, str]] = {}
+    seeds = sorted({*study.seeds, *(int(row[SEED]) for row in rows)})
+    for extra in sorted({"", *(row["extra"] for row in rows)}):
+        runs = plan_runs(name, study, read_overrides(extra.split()), seeds)
+        keys |= {run.key: run.condition for run in runs}
+    return keys
+
+
+def findings(name: str, study: Study, rows: Sequence[Row]) -> dict[str, list[Finding]]:
+    """The conditions that have runs, in the order of the grid, by what the command line added to them.
+
+    Rows of settings that the study no longer has are left out.
+    """
+    keys = current_keys(name, study, rows)
+    order = list(dict.fromkeys(tuple(condition.items()) for condition in keys.values()))
+    grouped: dict[str, dict[tuple[int, str], list[Row]]] = {}
+    for row in rows:
+        if row["key"] in keys:
+            place = order.index(tuple(keys[row["key"]].items()))
+            grouped.setdefault(row["extra"], {}).setdefault((place, row["member"]), []).append(row)
+    return {
+        extra: [
+            Finding(dict(order[place]), network, tuple(group))
+            for (place, network), group in sorted(groups.items(), key=lambda item: (item[0][0], item[0][1] == ENSEMBLE))
+        ]
+        for extra, groups in sorted(grouped.items())
+    }
+
+
+def of_published(figure: Published, found: Sequence[Finding], ensemble: bool) -> Finding | None:
+    """The condition that a published figure belongs to; None where it has no runs."""
+    matching = [finding for finding in found if finding.matches(figure.when)]
+    if ensemble:
+        matching = [finding for finding in matching if finding.network == ENSEMBLE]
+    return matching[0] if matching else None
+
+
+def ours(figure: Published, finding: Finding) -> Spread | None:
+    """What stands beside a published figure: percent, or nats."""
+    if figure.measure == "loss":
+        return finding.loss(figure.split)
+    spread = finding.accuracy(figure.split)
+    return Spread(100 * spread.middle, 100 * spread.low, 100 * spread.high) if spread else None

@@ -1,0 +1,228 @@
+"""The pages of studies, in Markdown, made from their tables: one for each, the index, and the table of all figures."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import median
+
+from thumbnet import paths
+from thumbnet.errors import UserError
+from thumbnet.files import fresh_file
+from thumbnet.studies.estimating import duration
+from thumbnet.studies.findings import MEASURES, Finding, Spread, findings, of_published, ours
+from thumbnet.studies.pictures import draw_study
+from thumbnet.studies.rows import Row, curves_path, read_rows, rows_path
+from thumbnet.studies.study import Measure, Published, Study, load_study, study_names
+
+NOT_RUN = "not run yet"
+#: What stands in docs/results.md between these is made here.
+MARKS = ("<!-- published figures: made by `thumbnet study --pages` -->", "<!-- end of published figures -->")
+
+#: What the sources are: five pieces of course work.
+SOURCES = """S0 to S4 are five pieces of course work that trained small image classifiers, each once, in notebooks:
+
+- S0: a small MNIST network with batch normalisation, dropout, L2 and a falling rate
+- S1: none, batch, group and layer normalisation under 50,000 parameters, on CIFAR-10
+- S2: dense and convolutional networks on CIFAR-10
+- S3: width, noise and regularisation on MNIST and Fashion-MNIST
+- S4: dense networks on CIFAR-10: depth, activation, initialisation, optimizer, regularisation"""
+
+
+def write_page(name: str) -> None:
+    """Writes docs/studies/<name>.md and its picture from the study's tables."""
+    study, rows = load_study(name), read_rows(rows_path(name))
+    groups = findings(name, study, rows)
+    shown = sum(len(finding.rows) for group in groups.values() for finding in group)
+    curves = read_rows(curves_path(name))
+    page = [f"# {study.title}", study.question.strip()]
+    if study.answer:
+        page.append(f"**{study.answer.strip()}**")
+    if not groups:
+        page += [f"{NOT_RUN.capitalize()}: `thumbnet study {name}`.", *_published_only(study)]
+    for number, (extra, group) in enumerate(groups.items(), 1):
+        picture = paths.STUDY_PAGES / f"{name}{f'-{number}' if number > 1 else ''}.png"
+        if extra:
+            page.append(f"With `{extra}`:" if len(groups) == 1 else f"## With `{extra}`")
+        draw_study(study, group, curves, picture)
+        page += [f"![{study.title}]({picture.name})", _table(study, group), _notes(study, group)]
+    if study.recipe:
+        page += ["## Recipe", study.recipe.strip()]
+    page += ["## Runs", _command(name, study, rows, shown)]
+    _write(paths.STUDY_PAGES / f"{name}.md", page)
+
+
+def write_index() -> None:
+    """Writes docs/studies/README.md: all studies, their questions and answers."""
+    lines = ["| study | question | answer |", "|---|---|---|"]
+    for name in study_names():
+        study = load_study(name)
+        done = len({row["experiment"] for row in read_rows(rows_path(name))})
+        answer = _line(study.answer) or (f"{done} runs, no answer yet" if done else NOT_RUN)
+        lines.append(f"| [{name}]({name}.md) | {_line(study.question)} | {answer} |")
+    _write(paths.STUDY_PAGES / "README.md", [
+        "# Studies",
+        "Every experiment of the five sources, declared in `studies/` and run by [`thumbnet study`](../studies.md). "
+        "Made by `thumbnet study --pages` from `metrics/studies/`.",
+        "\n".join(lines),
+        SOURCES,
+    ])  # fmt: skip
+
+
+def write_results() -> None:
+    """Renews the table of all published figures in docs/results.md.
+
+    Raises:
+        UserError: the file has lost the marks between which the table stands.
+    """
+    text = paths.RESULTS_PAGE.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(MARKS[0])
+    _, end, after = rest.partition(MARKS[1])
+    if not (begin and end):
+        raise UserError(f"{paths.RESULTS_PAGE} lacks the lines {MARKS[0]} and {MARKS[1]}; put them where it goes")
+    with fresh_file(paths.RESULTS_PAGE) as aside:
+        aside.write_text(f"{before}{begin}\n{published_table()}\n{end}{after}", encoding="utf-8")
+
+
+def published_table() -> str:
+    """Every published figure beside ours, in the order of the sources."""
+    lines = [
+        "| source | study | published figure | of | published | ours | difference |",
+        "|---|---|---|---|---:|---:|---:|",
+    ]
+    entries = []
+    for name in study_names():
+        study = load_study(name)
+        groups = findings(name, study, read_rows(rows_path(name)))
+        for figure in study.published:
+            if not figure.repeated:
+                beside = {extra: _beside(figure, group, study) for extra, group in groups.items()}
+                entries.append((figure, name, {extra: spread for extra, spread in beside.items() if spread}))
+    for figure, name, known in sorted(entries, key=lambda entry: (entry[0].source, entry[1])):
+        told = [_ours(figure, spread, extra) for extra, spread in known.items()]
+        differences = [_difference(figure, spread) for spread in known.values()]
+        lines.append(
+            f"| {figure.source} | [{name}](studies/{name}.md) | {figure.what} | {_measured(figure)} | {_given(figure)} "
+            f"| {'<br>'.join(told) or NOT_RUN} | {'<br>'.join(differences)} |"
+        )
+    return "\n".join(lines)
+
+
+def _beside(figure: Published, group: Sequence[Finding], study: Study) -> Spread | None:
+    finding = of_published(figure, group, study.ensemble)
+    return ours(figure, finding) if finding else None
+
+
+def _published_only(study: Study) -> list[str]:
+    if not study.published:
+        return []
+    lines = ["| published figure | of | value |", "|---|---|---:|"]
+    lines += [
+        f"| {figure.source}: {figure.what} | {_measured(figure)} | {_given(figure)} |" for figure in study.published
+    ]
+    return ["\n".join(lines)]
+
+
+def _table(study: Study, group: Sequence[Finding]) -> str:
+    measures: list[Measure] = ["train", "validation", "test"]
+    if any(figure.split == "last_validation" for figure in study.published):
+        measures.insert(2, "last_validation")
+    axes = list(study.grid)
+    network = ["network"] if study.ensemble else []
+    header = [*(axis.rpartition(".")[2] for axis in axes), *network, "seeds", "parameters", "best epoch",
+              *(MEASURES[measure] for measure in measures)]  # fmt: skip
+    if study.published:
+        header += ["published", "difference"]
+    left = len(axes) + len(network)
+    lines = [_row(header), _row(["---"] * left + ["---:"] * (len(header) - left))]
+    best = max((spread.middle for finding in group if (spread := finding.accuracy("validation"))), default=0.0)
+    for finding in group:
+        spreads = {measure: finding.accuracy(measure) for measure in measures}
+        valid = spreads["validation"]
+        bold = valid is not None and valid.middle == best
+        cells = [*finding.condition.values(), *([finding.network] if network else []), str(finding.seeds),
+                 f"{finding.parameters:,}", _best_epoch(finding)]  # fmt: skip
+        cells += [_percent(spreads[measure], bold and measure == "validation") for measure in measures]
+        if study.published:
+            beside = [figure for figure in study.published if _belongs(figure, finding, study)]
+            cells.append("<br>".join(f"{_given(figure)} {_measured(figure)}" for figure in beside))
+            cells.append("<br>".join(_difference(figure, ours(figure, finding)) for figure in beside))
+        lines.append(_row(cells))
+    return "\n".join(lines)
+
+
+def _belongs(figure: Published, finding: Finding, study: Study) -> bool:
+    whole = not figure.when and len(study.grid) > 0  # of no condition of ours in particular
+    return not whole and finding.matches(figure.when)
+
+
+def _notes(study: Study, group: Sequence[Finding]) -> str:
+    several = any(finding.seeds > 1 for finding in group)
+    single = any(finding.seeds == 1 for finding in group)
+    notes = ["Accuracies in percent, with the weights of the best validation epoch."]
+    if several:
+        notes.append("Of several seeds the median, and the quartiles in brackets.")
+    if single:
+        notes.append("Of one seed the accuracy, and its 95 % interval in brackets.")
+    for measure in ("validation", "test"):
+        widths = [(float(row[f"{measure}_high"]) - float(row[f"{measure}_low"])) / 2 for finding in group
+                  for row in finding.rows if row[f"{measure}_low"]]  # fmt: skip
+        if widths and several:
+            notes.append(f"One accuracy on {measure} is good to ±{100 * median(widths):.1f} points (95 %).")
+    notes += [f"{figure.source}, {figure.what}: {figure.note}" for figure in study.published if figure.note]
+    return "  \n".join(notes)
+
+
+def _command(name: str, study: Study, rows: Sequence[Row], shown: int) -> str:
+    seconds = sum(float(row["seconds"]) for row in rows if row["seconds"])
+    told = [f"`thumbnet study {name}`, declared in [`studies/{name}.yaml`](../../studies/{name}.yaml); seeds "
+            f"{', '.join(map(str, study.seeds))}."]  # fmt: skip
+    if rows:
+        told.append(f"Every run is a row of [`{rows_path(name)}`](../../{rows_path(name)}): its experiment in DVC, its "
+                    f"time, and the code that made it. Together they took {duration(seconds)}.")  # fmt: skip
+    if shown < len(rows):
+        told.append(f"{len(rows) - shown} rows there are of settings that the study no longer has.")
+    return " ".join(told)
+
+
+def _percent(spread: Spread | None, bold: bool = False) -> str:
+    if spread is None:
+        return "–"
+    middle = f"{100 * spread.middle:.2f}"
+    return f"{f'**{middle}**' if bold else middle} ({100 * spread.low:.2f}–{100 * spread.high:.2f})"
+
+
+def _best_epoch(finding: Finding) -> str:
+    best, epochs = finding.middle("best_epoch"), finding.middle("epochs")
+    return f"{best:g} of {epochs:g}" if best and epochs else "–"
+
+
+def _given(figure: Published) -> str:
+    return f"{figure.value:.10g}"
+
+
+def _measured(figure: Published) -> str:
+    return MEASURES[figure.split] if figure.measure == "accuracy" else f"loss, {MEASURES[figure.split]}"
+
+
+def _ours(figure: Published, spread: Spread, extra: str) -> str:
+    digits = 2 if figure.measure == "accuracy" else 4
+    told = f"{spread.middle:.{digits}f} ({spread.low:.{digits}f}–{spread.high:.{digits}f})"
+    return f"{told} `{extra}`" if extra else told
+
+
+def _difference(figure: Published, spread: Spread | None) -> str:
+    if spread is None:
+        return "–"
+    return f"{spread.middle - figure.value:+.{2 if figure.measure == 'accuracy' else 4}f}"
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _write(path: Path, parts: Sequence[str]) -> None:
+    with fresh_file(path) as aside:
+        aside.write_text("\n\n".join(parts) + "\n", encoding="utf-8")

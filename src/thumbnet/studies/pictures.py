@@ -1,0 +1,116 @@
+"""What the picture of a study is given: which findings go where."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from thumbnet.figures import studies as figures
+from thumbnet.figures.style import save_figure
+from thumbnet.studies.findings import MEASURES, Finding
+from thumbnet.studies.rows import Row
+from thumbnet.studies.study import Measure, Published, Study, label
+
+
+def draw_study(study: Study, group: Sequence[Finding], curves: Sequence[Row], path: Path) -> None:
+    """Writes the picture that the study asks for.
+
+    Args:
+        study: what its file holds.
+        group: the conditions that have runs.
+        curves: the learning curves of all runs.
+        path: the PNG file.
+    """
+    plot = study.plot
+    said = f"accuracy on {MEASURES[plot.y[0]]}" if plot.colour or len(plot.y) == 1 else "accuracy"
+    match plot.kind:
+        case "dots":
+            figure = figures.draw_dots(study.title, _points(study, group), _panels(study), said)
+        case "lines":
+            figure = figures.draw_lines(study.title, _points(study, group), _panels(study), said, plot.x, plot.log)
+        case "parameters":
+            figure = figures.draw_parameters(study.title, _by_parameters(study, group), plot.y[0])
+        case _:
+            figure = figures.draw_curves(study.title, _curves(study, group, curves))
+    save_figure(figure, path)
+
+
+def _panels(study: Study) -> list[str]:
+    return [label(value) for value in study.grid[study.plot.panel]] if study.plot.panel else [""]
+
+
+def _points(study: Study, group: Sequence[Finding]) -> list[figures.Point]:
+    """A point for each finding; without an axis for colours one for each of both measures."""
+    plot = study.plot
+    measures: list[Measure] = plot.y[:1] if plot.colour else plot.y
+    points = []
+    for finding in group:
+        for measure in measures:
+            spread = finding.accuracy(measure)
+            if spread is None:
+                continue
+            place = finding.condition[plot.x]
+            series = _series(plot.colour, finding) if plot.colour else MEASURES[measure]
+            if study.ensemble:
+                place = finding.network  # of one condition
+            published = [_share(figure) for figure in study.published if _beside(figure, finding, measure)]
+            points.append(
+                figures.Point(
+                    panel=finding.condition.get(plot.panel, ""),
+                    place=place,
+                    series=series,
+                    value=spread.middle,
+                    low=spread.low,
+                    high=spread.high,
+                    published=tuple(published),
+                )
+            )
+    return points
+
+
+def _series(axis: str, finding: Finding) -> str:
+    """The name of a colour: a number alone would not say what it is of."""
+    value = finding.condition[axis]
+    return f"{axis.rpartition('.')[2]} {value}" if value[:1].isdigit() and "." in axis else value
+
+
+def _beside(figure: Published, finding: Finding, measure: Measure) -> bool:
+    same = figure.split == measure or {figure.split, measure} == {"validation", "last_validation"}
+    return same and figure.measure == "accuracy" and bool(figure.when) and finding.matches(figure.when)
+
+
+def _share(figure: Published) -> float:
+    return figure.value / 100
+
+
+def _by_parameters(study: Study, group: Sequence[Finding]) -> list[figures.Sized]:
+    measure = study.plot.y[0]
+    sized = []
+    for finding in group:
+        spread = finding.accuracy(measure)
+        if spread:
+            name = finding.condition[study.plot.colour] if study.plot.colour else next(iter(finding.condition.values()))
+            sized.append(figures.Sized(name, finding.parameters, spread.middle, spread.low, spread.high))
+    sized += [
+        figures.Sized(f"{figure.source}: {figure.what}", figure.parameters, _share(figure), published=True)
+        for figure in study.published
+        if figure.parameters and figure.measure == "accuracy"
+    ]
+    return sized
+
+
+def _curves(study: Study, group: Sequence[Finding], curves: Sequence[Row]) -> list[figures.Curve]:
+    """Of each condition the median over its runs, epoch by epoch."""
+    drawn = []
+    for finding in group:
+        keys = {row["key"] for row in finding.rows}
+        rows = [row for row in curves if row["key"] in keys and row["member"] == finding.network]
+        epochs = sorted({int(row["epoch"]) for row in rows})
+        columns = {}
+        for column in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy"):
+            by_epoch = [[float(row[column]) for row in rows if int(row["epoch"]) == epoch] for epoch in epochs]
+            columns[column] = [float(np.median(values)) for values in by_epoch]
+        if epochs:
+            name = ", ".join(finding.condition.values())
+            drawn.append(figures.Curve(name, epochs, **columns))
+    return drawn

@@ -1,0 +1,247 @@
+"""From a study to its runs: what each changes in params.yaml, what it is called, and how to know it again."""
+
+import copy
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from thumbnet import paths
+from thumbnet.checking import check_all
+from thumbnet.errors import UserError, nearest_name
+from thumbnet.params import Params, check_params, load_params
+from thumbnet.studies.study import SEED, Overrides, Study, label
+
+#: What does not change a result, or only says where the same images lie: it is no part of a run's key.
+_ASIDE = ("train.threads", "train.device", "dataset.path")
+_ASIDE_SECTIONS = ("gallery", "report", "models")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One experiment of a study.
+
+    Attributes:
+        name: of DVC's experiment.
+        condition: the value of each axis.
+        seed: its own, or the first of `train.seeds`.
+        extra: overrides of the command line, as they are recorded.
+        overrides: all of them, by dotted key.
+        params: what params.yaml is with them.
+        ensemble: whether the ensemble is judged, too.
+        key: as `run_key` makes it.
+    """
+
+    name: str
+    condition: dict[str, str]
+    seed: int
+    extra: str
+    overrides: Overrides
+    params: Params
+    ensemble: bool
+    key: str
+
+    @property
+    def targets(self) -> list[str]:
+        """The stages that DVC is asked for; it runs what they need, and no galleries."""
+        return ["ensemble"] if self.ensemble else [f"evaluate@{member}" for member in self.params.members]
+
+    def arguments(self, present: Mapping[str, Any]) -> list[str]:
+        """Its overrides for `dvc exp run -S`, in Hydra's grammar.
+
+        Args:
+            present: params.yaml as it is; keys that it lacks need a `+`.
+        """
+        return [f"{'' if _has(present, key) else '+'}{key}={hydra(value)}" for key, value in self.overrides.items()]
+
+
+def run_key(values: Mapping[str, Any], overrides: Overrides, ensemble: bool) -> str:
+    """A hash of what a study says of a run, and of its networks as params.yaml writes them.
+
+    It is not of all of params.yaml: a parameter that is new there, and neutral, must not make every study look undone.
+
+    Args:
+        values: params.yaml with the overrides.
+        overrides: by dotted key.
+        ensemble: whether the ensemble is judged, too.
+    """
+    told = {key: value for key, value in overrides.items() if _matters(key, ensemble)}
+    networks = {member: values["models"][member] for member in values["members"]}
+    text = json.dumps([told, networks, ensemble], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _matters(key: str, ensemble: bool) -> bool:
+    section = key.partition(".")[0]
+    return key not in _ASIDE and section not in _ASIDE_SECTIONS and (ensemble or section != "ensemble")
+
+
+def plan_runs(name: str, study: Study, extra: Overrides | None = None, seeds: list[int] | None = None) -> list[Run]:
+    """All runs of a study: every condition with the first seed, then with the second, and so on.
+
+    Args:
+        name: of the study.
+        study: what its file holds.
+        extra: overrides that go beyond its file, and have the last word.
+        seeds: in place of the study's own.
+
+    Raises:
+        UserError: an override names no parameter, or its value does not fit.
+    """
+    values = present_values()
+    extra = {key: _resolved(key, value) for key, value in (extra or {}).items()}
+    kept = {
+        key: value for key, value in sorted(extra.items()) if key.startswith("models.") or _matters(key, study.ensemble)
+    }
+    recorded = " ".join(f"{key}={label(value)}" for key, value in kept.items())
+    runs = []
+    for seed in seeds or study.seeds:
+        for condition, chosen in _conditions(study):
+            where = f"{paths.STUDIES / name}.yaml, {_told(condition)}"
+            overrides = _expanded({**study.base, **chosen, SEED: seed, **extra}, values, where)
+            whole = changed(values, overrides)
+            params = check_params(whole, where)
+            if params.dataset.name != "image_folder" or Path(params.dataset.path).exists():
+                _check(params, where)
+            runs.append(
+                Run(
+                    name=_name(name, condition, seed, recorded),
+                    condition=condition,
+                    seed=params.seed,
+                    extra=recorded,
+                    overrides=overrides,
+                    params=params,
+                    ensemble=study.ensemble,
+                    key=run_key(whole, overrides, study.ensemble),
+                )
+            )
+    twice = [run.name for index, run in enumerate(runs) if run.name in {other.name for other in runs[:index]}]
+    if twice:
+        raise UserError(f"{paths.STUDIES / name}.yaml: two runs would be called {twice[0]}; rename values of the grid")
+    return runs
+
+
+def present_values() -> dict[str, Any]:
+    """params.yaml as it is, once it has been checked."""
+    load_params()
+    values: dict[str, Any] = yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8"))
+    return values
+
+
+def read_overrides(texts: list[str]) -> Overrides:
+    """Overrides of the command line: `optimizer.lr=0.1` and so on, values being YAML.
+
+    Raises:
+        UserError: one has no `=`, or its value is no YAML.
+    """
+    overrides = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not (key and equals):
+            raise UserError(f"-S {text}: write KEY=VALUE, such as -S train.epochs=2")
+        try:
+            overrides[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UserError(f"-S {text}: {value!r} cannot be read as a value") from None
+    return overrides
+
+
+def changed(values: Mapping[str, Any], overrides: Overrides) -> dict[str, Any]:
+    """params.yaml with other values; names that it lacks are added, for `check_params` to judge."""
+    result: dict[str, Any] = copy.deepcopy(dict(values))
+    for key, value in overrides.items():
+        *sections, last = key.split(".")
+        section = result
+        for part in sections:
+            inner = section.get(part)
+            section[part] = inner = inner if isinstance(inner, dict) else {}
+            section = inner
+        section[last] = value
+    return result
+
+
+def hydra(value: object) -> str:
+    """A value in the grammar of Hydra's overrides, where commas, blanks and colons have a meaning."""
+    if isinstance(value, list):
+        return f"[{','.join(hydra(part) for part in value)}]"
+    if not isinstance(value, str):
+        return label(value) if isinstance(value, bool) else repr(value)
+    plain = re.fullmatch(r"[A-Za-z_][\w./-]*", value) and value.lower() not in ("true", "false", "null", "nan", "inf")
+    return value if plain else '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _conditions(study: Study) -> Iterator[tuple[dict[str, str], Overrides]]:
+    """Every combination that is not skipped, with the overrides that make it."""
+    for values in itertools.product(*study.grid.values()):
+        condition = {axis: label(value) for axis, value in zip(study.grid, values, strict=True)}
+        if any(_matches(condition, skipped) for skipped in study.skip):
+            continue
+        overrides: Overrides = {}
+        for (axis, whole), value in zip(study.grid.items(), values, strict=True):
+            overrides |= whole[str(value)] if isinstance(whole, dict) else {axis: value}
+        yield condition, overrides
+
+
+def _matches(condition: Mapping[str, str], skipped: Mapping[str, Any]) -> bool:
+    for axis, values in skipped.items():
+        if condition[axis] not in [label(value) for value in (values if isinstance(values, list) else [values])]:
+            return False
+    return True
+
+
+def _expanded(overrides: Overrides, values: Mapping[str, Any], where: str) -> Overrides:
+    """With a key for each member in place of `models.*`; the members come first."""
+    members = overrides.get("members", values["members"])
+    if not isinstance(members, list):
+        raise UserError(f"{where}: members = {members!r} is no list, such as [bn]")
+    result: Overrides = {}
+    for key, value in overrides.items():
+        top, _, rest = key.partition(".")
+        if top not in Params.model_fields:
+            near = nearest_name(top, Params.model_fields)
+            hint = f" (did you mean {near!r}?)" if near else ""
+            raise UserError(f"{where}: {key} is no parameter{hint}; params.yaml has {', '.join(Params.model_fields)}")
+        if rest.startswith("*."):
+            result |= {f"{top}.{member}.{rest[2:]}": value for member in members}
+        else:
+            result[key] = value
+    return result
+
+
+def _check(params: Params, where: str) -> None:
+    try:
+        check_all(params)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+
+
+def _resolved(key: str, value: Any) -> Any:
+    """Runs are made in copies of the checkout: what lies beside it needs its full path there."""
+    if key == "dataset.path" and isinstance(value, str) and Path(value).exists():
+        return str(Path(value).resolve())
+    return value
+
+
+def _name(study: str, condition: Mapping[str, str], seed: int, extra: str) -> str:
+    """Of the experiment; what the command line adds is told by a hash, as it may be long."""
+    parts = ["study", study, *condition.values(), *([hashlib.sha256(extra.encode()).hexdigest()[:4]] if extra else [])]
+    return "-".join(re.sub(r"[^A-Za-z0-9_.]+", "_", part).strip("._") for part in parts) + f"-s{seed}"
+
+
+def _told(condition: Mapping[str, str]) -> str:
+    return ", ".join(f"{axis} {value}" for axis, value in condition.items())
+
+
+def _has(values: Mapping[str, Any], key: str) -> bool:
+    section: Any = values
+    for part in key.split("."):
+        if not isinstance(section, dict) or part not in section:
+            return False
+        section = section[part]
+    return True

@@ -1,0 +1,135 @@
+"""What came of a study's runs: metrics/studies/<name>.csv, and for curves <name>.curves.csv beside it."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from thumbnet import paths
+from thumbnet.errors import UserError
+from thumbnet.files import write_table
+from thumbnet.studies.experiments import Experiment
+from thumbnet.studies.planning import Run, run_key
+from thumbnet.studies.study import COLUMNS, QUARTILES, SEED, SPLITS, Overrides
+
+#: A row by column; all text, empty where nothing is known.
+Row: TypeAlias = dict[str, str]
+
+CURVE_COLUMNS = (SEED, "member", "key", "epoch", "train_loss", "train_accuracy", "validation_loss",
+                 "validation_accuracy")  # fmt: skip
+ENSEMBLE = paths.ENSEMBLE
+
+
+def rows_path(study: str) -> Path:
+    """The table of a study's runs."""
+    return paths.STUDY_METRICS / f"{study}.csv"
+
+
+def curves_path(study: str) -> Path:
+    """The learning curves of a study's runs."""
+    return paths.STUDY_METRICS / f"{study}.curves.csv"
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a table; none where there is no file.
+
+    Raises:
+        UserError: the file is no such table.
+    """
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = [dict(row) for row in csv.DictReader(file)]
+    if any("key" not in row or None in row or None in row.values() for row in rows):
+        raise UserError(f"{path} is no table of a study; bring it back with: git checkout {path}")
+    return rows
+
+
+def write_rows(study: str, axes: Sequence[str], rows: Sequence[Row], curves: Sequence[Row]) -> None:
+    """Writes both tables, the second only where it has rows; sorted, so that the order of runs does not matter."""
+    _write(rows_path(study), [*axes, *COLUMNS], rows)
+    if curves:
+        _write(curves_path(study), [*axes, *CURVE_COLUMNS], curves)
+
+
+def _write(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
+    write_table(path, columns, [[row.get(column, "") for column in columns] for row in rows])
+
+
+def is_result_of(experiment: Experiment, run: Run) -> bool:
+    """Whether an experiment has the parameters of a run, and has been judged."""
+    values = experiment.params()
+    told = paths.ENSEMBLE_METRICS if run.ensemble else paths.EVALUATE_METRICS / f"{run.params.members[0]}.json"
+    try:
+        return run_key(values, overrides_in(values, run), run.ensemble) == run.key and experiment.text(told) is not None
+    except KeyError:  # it has not all of the run's parameters
+        return False
+
+
+def overrides_in(values: Mapping[str, Any], run: Run) -> Overrides:
+    """The values that a params.yaml has for the keys that a run overrides.
+
+    Raises:
+        KeyError: it lacks one.
+    """
+    found = {}
+    for key in run.overrides:
+        value: Any = values
+        for part in key.split("."):
+            value = value[part]
+        found[key] = value
+    return found
+
+
+def rows_of(run: Run, experiment: Experiment, seconds: float) -> tuple[list[Row], list[Row]]:
+    """What came of a run: a row for each network and for the ensemble, and its learning curves.
+
+    Args:
+        run: which.
+        experiment: its results.
+        seconds: that it took; 0 where that is not known.
+    """
+    shared = run.condition | {
+        SEED: str(run.seed),
+        "experiment": experiment.name,
+        "extra": run.extra,
+        "key": run.key,
+        "code": experiment.code(),
+        "seconds": f"{seconds / len(run.params.members):.1f}" if seconds else "",
+    }
+    rows, curves = [], []
+    for member in run.params.members:
+        trained = experiment.json(paths.TRAIN_METRICS / f"{member}.json")
+        history = experiment.table(paths.HISTORY / f"{member}.csv")
+        last = history[-1] if history else {}
+        rows.append(
+            shared
+            | {
+                "member": member,
+                "seeds": str(run.params.train.seeds),
+                "parameters": str(trained.get("parameters", "")),
+                "epochs": str(len(history)),
+                "best_epoch": str(trained.get("best_epoch", "")),
+                "last_validation_accuracy": last.get("validation_accuracy", ""),
+                "last_validation_loss": last.get("validation_loss", ""),
+                **_judged(experiment.json(paths.EVALUATE_METRICS / f"{member}.json")),
+            }
+        )
+        curves += [{**shared, **epoch, "member": member} for epoch in history]
+    if run.ensemble:
+        judged = _judged(experiment.json(paths.ENSEMBLE_METRICS))
+        total = sum(int(row["parameters"] or 0) for row in rows)
+        rows.append(shared | {"member": ENSEMBLE, "seeds": "1", "parameters": str(total), "seconds": "", **judged})
+    return rows, curves
+
+
+def _judged(metrics: Mapping[str, Any]) -> Row:
+    row = {}
+    for split in SPLITS:
+        told = metrics.get(split, {})
+        for what in ("accuracy", "low", "high", "loss"):
+            row[f"{split}_{what}"] = str(told.get(what, ""))
+        accuracies = told.get("seeds", {}).get("accuracy", {})
+        for what in QUARTILES:
+            row[f"{split}_{what}"] = str(accuracies.get(what, ""))
+    return row

@@ -1,0 +1,192 @@
+"""What a file in `studies/` may hold, and how it is read."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from thumbnet import paths
+from thumbnet.errors import UserError, nearest_name
+from thumbnet.params import Number, Section
+
+Source = Literal["S0", "S1", "S2", "S3", "S4"]
+#: What is told of a run: of train (`evaluate.train_images` of it), validation and test with the weights that were kept,
+#: and of validation after the last epoch.
+Measure = Literal["train", "validation", "last_validation", "test"]
+PlotKind = Literal["dots", "lines", "curves", "parameters"]
+
+Scalar: TypeAlias = str | int | float | bool
+#: Values by dotted key of params.yaml; `models.*.init` is that of every member.
+Overrides: TypeAlias = dict[str, Any]
+#: Values of the parameter that the axis is called after, or names that stand for several overrides each.
+Axis: TypeAlias = list[Scalar] | dict[str, Overrides]
+
+SEED = "seed"
+SPLITS = ("train", "validation", "test")
+QUARTILES = ("p25", "median", "p75")
+#: What the table of a study's runs has after a column for each axis.
+COLUMNS = (
+    SEED, "seeds", "member", "parameters", "epochs", "best_epoch",
+    *(f"{split}_{what}" for split in SPLITS for what in ("accuracy", "low", "high", "loss", *QUARTILES)),
+    "last_validation_accuracy", "last_validation_loss", "seconds", "experiment", "extra", "key", "code",
+)  # fmt: skip
+
+
+class Plot(Section):
+    """What the picture shows."""
+
+    kind: PlotKind
+    """`dots`: a row for each value of `x`; `lines`: over an `x` of numbers; `curves`: accuracy and loss by epoch;
+    `parameters`: accuracy over the number of parameters."""
+    x: str = ""
+    """An axis of the grid; for `curves` and `parameters` not needed."""
+    colour: str = ""
+    """A second axis of the grid; for `curves` and `parameters` the one whose values have a colour each."""
+    panel: str = ""
+    """A third axis of the grid: a panel for each of its values."""
+    y: list[Measure] = Field(default=["validation", "test"], min_length=1, max_length=2)
+    """What is drawn. Without `colour` both have a colour of their own, else the first is drawn."""
+    log: bool = False
+    """`lines`: a logarithmic x."""
+
+
+class Published(Section):
+    """A figure that a source gives."""
+
+    source: Source
+    what: str
+    """What it is of, in the source's terms."""
+    when: dict[str, Scalar] = Field(default={})
+    """The condition that it belongs to: values by axis."""
+    split: Measure
+    value: Number = Field(ge=0, le=100)
+    """In percent; of `measure: loss` in nats."""
+    measure: Literal["accuracy", "loss"] = "accuracy"
+    parameters: int = Field(default=0, ge=0)
+    """Of the source's network, for plots over parameters."""
+    repeated: bool = False
+    """The figure belongs to another study, too, which has it in the table of all figures."""
+    note: str = ""
+
+
+class Study(Section):
+    """A file of `studies/`."""
+
+    title: str = Field(min_length=1)
+    question: str = Field(min_length=1)
+    recipe: str = ""
+    """Where the settings come from, and in what they depart from the source."""
+    base: Overrides = Field(default={})
+    grid: dict[str, Axis] = Field(min_length=1)
+    skip: list[dict[str, Scalar | list[Scalar]]] = Field(default=[])
+    """Conditions that are left out: values, or lists of them, by axis."""
+    seeds: list[int] = Field(default=[1], min_length=1)
+    ensemble: bool = False
+    """Whether the ensemble of each condition's members is judged, too."""
+    plot: Plot
+    published: list[Published] = Field(default=[])
+    answer: str = ""
+    """Two lines, written when the runs are done."""
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> "Study":
+        for axis, values in self.grid.items():
+            if axis in COLUMNS:
+                raise ValueError(
+                    f"grid.{axis}: the table of runs has a column {axis!r} already; give the axis another name"
+                )
+            if not values:
+                raise ValueError(f"grid.{axis} is empty; give a list of values, or names with overrides")
+        for axis in (self.plot.x, self.plot.colour, self.plot.panel):
+            if axis:
+                self._check_axis("plot", axis)
+        if self.plot.kind in ("dots", "lines") and not self.plot.x:
+            raise ValueError(f"plot.x is missing: kind {self.plot.kind} needs an axis; the grid has {self._axes()}")
+        for number, skipped in enumerate(self.skip):
+            for axis, left_out in skipped.items():
+                self._check_values(f"skip[{number}]", axis, left_out if isinstance(left_out, list) else [left_out])
+        for number, figure in enumerate(self.published):
+            for axis, value in figure.when.items():
+                self._check_values(f"published[{number}].when", axis, [value])
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds = {self.seeds}: one of them stands there twice")
+        return self
+
+    def _axes(self) -> str:
+        return ", ".join(self.grid)
+
+    def _check_axis(self, where: str, axis: str) -> None:
+        if axis not in self.grid:
+            near = nearest_name(axis, self.grid)
+            hint = f" (did you mean {near!r}?)" if near else ""
+            raise ValueError(f"{where} names {axis!r}, which is no axis of the grid{hint}; it has {self._axes()}")
+
+    def _check_values(self, where: str, axis: str, values: list[Scalar]) -> None:
+        self._check_axis(where, axis)
+        known = [label(value) for value in self.grid[axis]]
+        for value in values:
+            if label(value) not in known:
+                raise ValueError(f"{where}: {axis} is never {label(value)!r}; grid.{axis} has {', '.join(known)}")
+
+
+def label(value: object) -> str:
+    """A value of an axis as tables, names and conditions have it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def study_names(folder: Path = paths.STUDIES) -> list[str]:
+    """The studies there are, in the order of their names."""
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def load_study(name: str, folder: Path = paths.STUDIES) -> Study:
+    """Reads and checks `studies/<name>.yaml`.
+
+    Raises:
+        UserError: there is no such file, or something in it is not allowed; the message lists each.
+    """
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        near = nearest_name(name, study_names(folder))
+        hint = f"did you mean {near}? " if near else ""
+        raise UserError(f"there is no study {name!r}: {path} is missing; {hint}thumbnet study --list tells all")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path} cannot be read as YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path} holds {type(values).__name__}, not keys and values")
+    try:
+        return Study.model_validate(values)
+    except ValidationError as error:
+        lines = sorted({line for item in error.errors(include_url=False) for line in _explain(dict(item))})
+        raise UserError(f"{path} cannot be used:\n" + "\n".join(f"  - {line}" for line in lines)) from None
+
+
+def _explain(error: dict[str, Any]) -> Iterator[str]:
+    """Plain language for one pydantic error."""
+    location = [str(part) for part in error["loc"]]
+    key = ".".join(location)
+    match error["type"]:
+        case "extra_forbidden":
+            known = list(_section(location[:-1]).model_fields)
+            near = nearest_name(location[-1], known)
+            hint = f" (did you mean {near!r}?)" if near else ""
+            yield f"{key} is not known{hint}; allowed are {', '.join(known)}"
+        case "missing":
+            yield f"{key} is missing"
+        case "value_error":
+            yield str(error["ctx"]["error"])
+        case "literal_error":
+            yield f"{key} = {error['input']!r}: allowed are {error['ctx']['expected']}"
+        case _:
+            yield f"{key} = {error['input']!r}: {error['msg']}"
+
+
+def _section(location: list[str]) -> type[Section]:
+    inner: dict[str, type[Section]] = {"plot": Plot, "published": Published}
+    return inner.get(location[0], Study) if location else Study

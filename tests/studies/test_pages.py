@@ -1,0 +1,109 @@
+"""Pages and pictures made from tables, without running anything."""
+
+import csv
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+from matplotlib import image
+
+from thumbnet.errors import UserError
+from thumbnet.studies.command import renew_pages
+from thumbnet.studies.findings import findings
+from thumbnet.studies.pages import MARKS
+from thumbnet.studies.planning import plan_runs, read_overrides
+from thumbnet.studies.rows import Row, read_rows, rows_path, write_rows
+from thumbnet.studies.study import SPLITS, load_study
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """params.yaml and the studies, without any results."""
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    for name in ("norms", "width", "sgd_rates", "pareto", "ensemble", "depth_activation"):
+        (tmp_path / "studies").mkdir(exist_ok=True)
+        shutil.copy(ROOT / f"studies/{name}.yaml", tmp_path / "studies")
+    (tmp_path / "data/local").mkdir(parents=True)
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/results.md").write_text("\n".join(MARKS))
+    monkeypatch.chdir(tmp_path)
+
+
+def made_up(name: str, extra: str = "") -> None:
+    """Tables as if the study had been run: accuracies near 60 % on validation."""
+    draw = random.Random(0)
+    study = load_study(name)
+    rows: list[Row] = []
+    curves: list[Row] = []
+    for run in plan_runs(name, study, read_overrides(extra.split())):
+        for member in [*run.params.members, *(["ensemble"] if study.ensemble else [])]:
+            row = run.condition | {"seed": str(run.seed), "member": member, "key": run.key, "extra": run.extra}
+            row |= {"parameters": str(draw.randint(5_000, 10_000_000)), "epochs": "10", "best_epoch": "9"}
+            row |= {"seconds": "60", "experiment": run.name, "code": "c0de"}
+            for split in SPLITS:
+                middle = draw.uniform(0.55, 0.65)
+                row |= {f"{split}_accuracy": f"{middle}", f"{split}_loss": "1.2"}
+                row |= {f"{split}_low": f"{middle - 0.03}", f"{split}_high": f"{middle + 0.03}"}
+            rows.append(row)
+            for epoch in range(1, 4):
+                figures = {"train_loss": 1 / epoch, "train_accuracy": 0.5, "validation_loss": 1.0}
+                curve = {name: str(value) for name, value in (figures | {"validation_accuracy": 0.4}).items()}
+                curves.append(row | curve | {"epoch": str(epoch)})
+    known = read_rows(rows_path(name))
+    write_rows(name, list(study.grid), [*known, *rows], curves if study.plot.kind == "curves" else [])
+
+
+@pytest.mark.parametrize("name", ["norms", "width", "sgd_rates", "pareto", "ensemble", "depth_activation"])
+def test_every_kind_of_picture_comes_from_the_tables_alone(name: str) -> None:
+    made_up(name)
+    renew_pages([name])
+    height, width, _ = image.imread(f"docs/studies/{name}.png").shape
+    assert width == 1200
+    assert 300 < height < 1600
+    page = Path(f"docs/studies/{name}.md").read_text()
+    assert "not run yet" not in page.lower()
+    for figure in load_study(name).published:
+        assert figure.what in Path("docs/results.md").read_text() or figure.repeated
+
+
+def test_a_page_has_a_section_for_what_the_command_line_added() -> None:
+    made_up("norms")
+    made_up("norms", "train.epochs=2")
+    renew_pages(["norms"])
+    page = Path("docs/studies/norms.md").read_text()
+    assert page.count("![Normalisation under 50,000 parameters]") == 2
+    assert "## With `train.epochs=2`" in page
+    assert Path("docs/studies/norms-2.png").exists()
+
+
+def test_rows_of_settings_that_the_study_no_longer_has_are_left_out() -> None:
+    made_up("norms")
+    path = Path("studies/norms.yaml")
+    path.write_text(path.read_text().replace("optimizer.lr: 0.02", "optimizer.lr: 0.03"))
+    study = load_study("norms")
+    found = findings("norms", study, read_rows(rows_path("norms")))[""]
+    assert [finding.condition["norm"] for finding in found] == ["batch", "group", "layer", "instance"]
+    renew_pages(["norms"])
+    assert "3 rows there are of settings that the study no longer has" in Path("docs/studies/norms.md").read_text()
+
+
+def test_figures_are_medians_and_quartiles_over_the_seeds() -> None:
+    made_up("norms")
+    with rows_path("norms").open() as file:
+        accuracies = sorted(float(row["test_accuracy"]) for row in csv.DictReader(file) if row["norm"] == "batch")
+    (batch,) = [found for found in findings("norms", load_study("norms"), read_rows(rows_path("norms")))[""]
+                if found.condition == {"norm": "batch"}]  # fmt: skip
+    spread = batch.accuracy("test")
+    assert spread is not None
+    assert spread.middle == pytest.approx(accuracies[1])
+    assert spread.low == pytest.approx((accuracies[0] + accuracies[1]) / 2)
+    assert batch.seeds == 3
+
+
+def test_a_page_without_its_marks_is_refused() -> None:
+    Path("docs/results.md").write_text("nothing")
+    with pytest.raises(UserError, match=r"docs/results\.md lacks the lines"):
+        renew_pages([])

@@ -1,0 +1,133 @@
+"""From a study to its runs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from thumbnet.errors import UserError
+from thumbnet.studies.planning import Run, changed, hydra, plan_runs, read_overrides
+from thumbnet.studies.study import Study
+
+ROOT = Path(__file__).parents[2]
+CURVES = {"kind": "curves"}
+
+
+@pytest.fixture(autouse=True)
+def root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+def study(**changes: Any) -> Study:
+    return Study.model_validate(
+        {
+            "title": "Rates",
+            "question": "Which rate?",
+            "base": {"dataset.name": "mnist", "members": ["mlp_128", "mlp_50"]},
+            "grid": {"optimizer.lr": [0.1, 1], "init": {"zero": {"models.*.init": "zero"}, "as it is": {}}},
+            "seeds": [1, 2],
+            "plot": {"kind": "dots", "x": "init"},
+        }
+        | changes
+    )
+
+
+def test_every_condition_runs_with_the_first_seed_before_the_second_begins() -> None:
+    runs = plan_runs("rates", study(skip=[{"init": "zero", "optimizer.lr": 1}]))
+    assert [run.name for run in runs] == [
+        "study-rates-0.1-zero-s1",
+        "study-rates-0.1-as_it_is-s1",
+        "study-rates-1-as_it_is-s1",
+        "study-rates-0.1-zero-s2",
+        "study-rates-0.1-as_it_is-s2",
+        "study-rates-1-as_it_is-s2",
+    ]
+    assert len({run.key for run in runs}) == 6
+
+
+def test_a_star_stands_for_every_member() -> None:
+    run = plan_runs("rates", study())[0]
+    assert run.overrides["models.mlp_128.init"] == run.overrides["models.mlp_50.init"] == "zero"
+    assert run.params.models["mlp_50"].model_dump()["init"] == "zero"
+    assert run.targets == ["evaluate@mlp_128", "evaluate@mlp_50"]
+
+
+def test_the_command_line_has_the_last_word_and_is_recorded() -> None:
+    (run, *_) = plan_runs("rates", study(), read_overrides(["optimizer.lr=0.5", "train.threads=1"]), [7])
+    assert run.params.optimizer.lr == 0.5
+    assert run.params.train.threads == 1
+    assert run.extra == "optimizer.lr=0.5"  # threads change no result
+    assert (run.seed, run.name[-3:]) == (7, "-s7")
+
+
+@pytest.mark.parametrize(
+    ("extra", "same"),
+    [
+        ("train.threads=3", True),
+        ("train.device=cpu", True),
+        ("dataset.path=docs", True),
+        ("gallery.order=random", True),
+        ("ensemble.method=majority", True),
+        ("train.epochs=2", False),
+        ("models.mlp_50.init=he_uniform", False),
+        ("models.wide.init=he_uniform", True),
+    ],
+)
+def test_a_run_is_known_again_by_what_its_result_depends_on(extra: str, same: bool) -> None:
+    def keys(overrides: dict[str, Any]) -> list[str]:
+        return [run.key for run in plan_runs("rates", study(grid={"optimizer.lr": [0.1]}, plot=CURVES), overrides)]
+
+    assert (keys(read_overrides([extra])) == keys({})) is same
+
+
+def test_two_runs_of_one_name_are_refused() -> None:
+    with pytest.raises(UserError, match=r"two runs would be called study-rates-a_b-s1"):
+        plan_runs("rates", study(grid={"init": {"a b": {}, "a+b": {"optimizer.lr": 1}}}, plot=CURVES))
+
+
+@pytest.mark.parametrize("text", ["optimizer.lr", "=3", "optimizer.lr=[1"])
+def test_an_override_that_cannot_be_read_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="-S "):
+        read_overrides([text])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        0.1,
+        1,
+        True,
+        "relu",
+        "true",
+        "1e3",
+        "F L2000 D.2",
+        'a "b", c: d',
+        "/some where/cifar 10.zip",
+        ["bn", "F L8"],
+        1e-07,
+    ],
+)
+def test_values_come_through_hydras_grammar_as_they_are(value: Any) -> None:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    (read,) = OverridesParser.create().parse_overrides([f"key={hydra(value)}"])
+    plain = read.value()
+    texts = [str(part) if isinstance(part, str) else part for part in plain] if isinstance(plain, list) else plain
+    wanted = [str(part) for part in value] if isinstance(value, list) else value
+    assert (unquoted(texts)) == wanted
+
+
+def unquoted(value: Any) -> Any:
+    if isinstance(value, list):
+        return [unquoted(part) for part in value]
+    return value.text if hasattr(value, "text") else value
+
+
+def test_keys_that_params_yaml_lacks_are_added_with_a_plus() -> None:
+    present = yaml.safe_load((ROOT / "params.yaml").read_text())
+    run: Run = plan_runs("rates", study(grid={"a": {"elu": {"models.*.activation": "elu"}}}, plot=CURVES))[0]
+    arguments = run.arguments(present)
+    assert "+models.mlp_50.activation=elu" in arguments
+    assert "dataset.name=mnist" in arguments
+    assert changed(present, run.overrides)["models"]["mlp_50"]["activation"] == "elu"
