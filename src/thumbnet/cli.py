@@ -232,6 +232,9 @@ def study(
     seeds: Annotated[
         list[int] | None, typer.Option("--seed", min=0, help="in place of the study's seeds", show_default=False)
     ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="AXIS=VALUE", help="conditions with that value only", show_default=False)
+    ] = None,
     renew: Annotated[bool, typer.Option("--renew", help="run again what other code has made")] = False,
     pages: Annotated[
         bool, typer.Option("--pages", help="make pages anew from metrics/studies, and run nothing")
@@ -247,6 +250,7 @@ def study(
     thumbnet study --list
     thumbnet study norms --dry-run
     thumbnet study norms -j 2
+    thumbnet study norms --only norm=batch --only norm=group
     thumbnet study norms -S dataset.name=image_folder -S dataset.path=cifar.zip
     """
     from thumbnet.studies import command
@@ -262,7 +266,7 @@ def study(
     if pages:
         command.renew_pages(chosen)
         return
-    wishes = command.Wishes(read_overrides(overrides or []), seeds or [], jobs, renew, dry_run)
+    wishes = command.Wishes(read_overrides(overrides or []), seeds or [], only or [], jobs, renew, dry_run)
     try:
         done = [command.run_study(name, wishes) for name in chosen]
     except KeyboardInterrupt:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 
 @contextmanager
 def fresh_folder(destination: Path) -> Iterator[Path]:
@@ -49,6 +51,15 @@ def keep_only(folder: Path, names: set[str]) -> None:
     for entry in folder.iterdir() if folder.exists() else ():
         if entry.stem not in names:
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
+def read_yaml(text: str) -> Any:
+    """Plain values from YAML, by libyaml where PyYAML brings it: params.yaml is read at every start, and takes a tenth.
+
+    Raises:
+        yaml.YAMLError: the text is no YAML.
+    """
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from thumbnet.errors import UserError, nearest_name
+from thumbnet.files import read_yaml
 from thumbnet.paths import ENSEMBLE, PARAMS
 
 DatasetName = Literal["cifar10", "mnist", "fashion_mnist", "digits", "image_folder"]
@@ -483,7 +484,7 @@ def load_params(path: Path = PARAMS) -> Params:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read as text in UTF-8: {error}") from None
     try:
-        values = yaml.safe_load(text)
+        values = read_yaml(text)
     except yaml.YAMLError as error:
         raise UserError(f"{path} is no YAML: {error}") from None
     if not isinstance(values, dict):

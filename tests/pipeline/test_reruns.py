@@ -107,6 +107,7 @@ FILES: list[tuple[str, set[str], set[str]]] = [
     ("src/thumbnet/nets/notation.py", TRAIN | EVALUATE | EXPLAIN | {"summary"}, DATA),
     ("src/thumbnet/nets/gradcam.py", EXPLAIN, ALL - EXPLAIN),
     ("src/thumbnet/nets/summary.py", {"summary"}, ALL - {"summary"}),
+    ("src/thumbnet/nets/accounting.py", {"summary"}, ALL - {"summary"}),
     ("src/thumbnet/figures/networks.py", {"summary"}, ALL - {"summary"}),
     ("src/thumbnet/training/augmentation.py", TRAIN | EVALUATE | {"preview"}, DATA - {"preview"}),
     ("src/thumbnet/data/split.py", {"split"}, {"download"}),
@@ -126,6 +127,8 @@ FILES: list[tuple[str, set[str], set[str]]] = [
     ("src/thumbnet/params.py", set(), ALL),
     ("data/local/README.md", {"download"}, set()),
     ("README.md", set(), ALL),
+    ("metrics/studies/norms.csv", set(), ALL),
+    ("metrics/benchmark.json", set(), ALL),
     ("src/thumbnet/report/page.py", set(), ALL),
     ("src/thumbnet/report/templates/report.css", set(), ALL),
 ]

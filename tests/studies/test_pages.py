@@ -32,8 +32,8 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def made_up(name: str, extra: str = "") -> None:
-    """Tables as if the study had been run: accuracies near 60 % on validation."""
+def made_up(name: str, extra: str = "", images: str = "") -> None:
+    """Tables as if the study had been run, on own images where they have a name: accuracies near 60 % on validation."""
     draw = random.Random(0)
     study = load_study(name)
     rows: list[Row] = []
@@ -41,6 +41,7 @@ def made_up(name: str, extra: str = "") -> None:
     for run in plan_runs(name, study, read_overrides(extra.split())):
         for member in [*run.params.members, *(["ensemble"] if study.ensemble else [])]:
             row = run.condition | {"seed": str(run.seed), "member": member, "key": run.key, "extra": run.extra}
+            row["own_images"] = images
             row |= {"parameters": str(draw.randint(5_000, 10_000_000)), "epochs": "10", "best_epoch": "9"}
             row |= {"seconds": "60", "experiment": run.name, "code": "c0de"}
             for split in SPLITS:
@@ -77,6 +78,14 @@ def test_a_page_has_a_section_for_what_the_command_line_added() -> None:
     assert page.count("![Normalisation under 50,000 parameters]") == 2
     assert "## With `train.epochs=2`" in page
     assert Path("docs/studies/norms-2.png").exists()
+
+
+def test_own_images_are_told_by_their_name() -> None:
+    made_up("norms", "dataset.name=image_folder train.epochs=2", "cifar-10-jpeg")
+    renew_pages(["norms"])
+    page, results = Path("docs/studies/norms.md").read_text(), Path("docs/results.md").read_text()
+    assert "With images of cifar-10-jpeg, `train.epochs=2`:" in page
+    assert "), images of cifar-10-jpeg, `train.epochs=2` |" in results
 
 
 def test_rows_of_settings_that_the_study_no_longer_has_are_left_out() -> None:

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from thumbnet.errors import UserError
-from thumbnet.studies.planning import Run, changed, hydra, plan_runs, read_overrides
+from thumbnet.studies.planning import Run, changed, hydra, plan_runs, read_overrides, select_runs
 from thumbnet.studies.study import Study
 
 ROOT = Path(__file__).parents[2]
@@ -79,6 +79,37 @@ def test_a_run_is_known_again_by_what_its_result_depends_on(extra: str, same: bo
         return [run.key for run in plan_runs("rates", study(grid={"optimizer.lr": [0.1]}, plot=CURVES), overrides)]
 
     assert (keys(read_overrides([extra])) == keys({})) is same
+
+
+@pytest.mark.parametrize(
+    ("only", "left"),
+    [
+        ([], {("0.1", "zero"), ("0.1", "as it is"), ("1", "zero"), ("1", "as it is")}),
+        (["init=zero"], {("0.1", "zero"), ("1", "zero")}),
+        (["init=as it is", "optimizer.lr=1"], {("1", "as it is")}),
+        (["optimizer.lr=1", "optimizer.lr=0.1", "init=zero"], {("0.1", "zero"), ("1", "zero")}),
+    ],
+)
+def test_only_leaves_the_conditions_that_are_named(only: list[str], left: set[tuple[str, str]]) -> None:
+    rates = study()
+    runs = select_runs(plan_runs("rates", rates), rates, only)
+    assert {(run.condition["optimizer.lr"], run.condition["init"]) for run in runs} == left
+    assert {run.seed for run in runs} == {1, 2}
+
+
+@pytest.mark.parametrize(
+    ("only", "message"),
+    [
+        (["init"], "--only init: write AXIS=VALUE; the grid has optimizer.lr, init"),
+        (["inti=zero"], r"--only inti=zero names 'inti', which is no axis of the grid \(did you mean 'init'\?\)"),
+        (["init=one"], "--only init=one: init is never 'one'; grid.init has zero, as it is"),
+        (["init=zero", "optimizer.lr=1"], "the study skips all such conditions"),
+    ],
+)
+def test_only_what_the_study_has_can_be_selected(only: list[str], message: str) -> None:
+    rates = study(skip=[{"init": "zero", "optimizer.lr": 1}])
+    with pytest.raises(UserError, match=message):
+        select_runs(plan_runs("rates", rates), rates, only)
 
 
 def test_two_runs_of_one_name_are_refused() -> None:

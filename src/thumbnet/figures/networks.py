@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from thumbnet.figures import style
-from thumbnet.nets.summary import Layer, Summary
+from thumbnet.nets.accounting import Layer
+from thumbnet.nets.summary import Summary
 
 #: A network of torchvision's with more modules is drawn by blocks of them.
 MOST_ROWS = 40

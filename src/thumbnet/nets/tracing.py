@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from thumbnet.nets.accounting import Layer
 from thumbnet.nets.notation import Shape
 from thumbnet.nets.pretrained import COLOURS, build_skeleton, check_images
-from thumbnet.nets.summary import Layer
 from thumbnet.params import TorchvisionParams
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from thumbnet import paths
+from thumbnet.files import read_yaml
 
 #: Folders and files that results come from; what DVC writes itself says nothing about them.
 SOURCES = ("src", "stages", "dvc.yaml", "params.yaml", "requirements.lock")
@@ -56,7 +57,7 @@ def find_provenance() -> Provenance:
 def _committed_params() -> Mapping[str, Any] | None:
     text = _git("show", f"HEAD:./{paths.PARAMS}")
     try:
-        values = yaml.safe_load(text or "")
+        values = read_yaml(text or "")
     except yaml.YAMLError:
         return None
     return values if isinstance(values, dict) else None

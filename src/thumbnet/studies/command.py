@@ -19,7 +19,7 @@ from thumbnet.studies.experiments import (
     remove_experiment,
 )
 from thumbnet.studies.pages import write_index, write_page, write_results
-from thumbnet.studies.planning import Run, plan_runs, present_values
+from thumbnet.studies.planning import Run, plan_runs, present_values, select_runs
 from thumbnet.studies.rows import Row, curves_path, is_result_of, read_rows, rows_of, rows_path, write_rows
 from thumbnet.studies.study import Overrides, Study, load_study, study_names
 
@@ -34,6 +34,7 @@ class Wishes:
     Attributes:
         extra: overrides beyond the study's file.
         seeds: in place of the study's; empty for its own.
+        only: conditions to run, `AXIS=VALUE` each; empty for all.
         jobs: runs at a time.
         renew: whether what other code has made is made again.
         dry: whether only the plan is shown.
@@ -41,6 +42,7 @@ class Wishes:
 
     extra: Overrides
     seeds: list[int]
+    only: list[str]
     jobs: int
     renew: bool
     dry: bool
@@ -96,7 +98,7 @@ def run_study(name: str, wishes: Wishes) -> bool:
         KeyboardInterrupt: the user has interrupted; what was finished is kept.
     """
     study = load_study(name)
-    runs = plan_runs(name, study, wishes.extra, wishes.seeds)
+    runs = select_runs(plan_runs(name, study, wishes.extra, wishes.seeds), study, wishes.only)
     commits_of_checkout()
     ledger = Ledger(name, study)
     code = code_version()

@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from thumbnet import paths
 from thumbnet.errors import UserError
+from thumbnet.files import read_yaml
 from thumbnet.studies.planning import Run
 
 #: The stages whose code a result comes from.
@@ -66,7 +65,7 @@ class Experiment:
 
     def params(self) -> dict[str, Any]:
         """Its params.yaml, as it was written."""
-        values: dict[str, Any] = yaml.safe_load(self.text(paths.PARAMS) or "{}")
+        values: dict[str, Any] = read_yaml(self.text(paths.PARAMS) or "{}")
         return values
 
     def code(self) -> str:
@@ -207,7 +206,7 @@ def _error(last: Sequence[str]) -> str:
 
 
 def _sources() -> list[str]:
-    stages = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    stages = read_yaml(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
     return sorted({dep for name in STAGES for dep in stages[name]["deps"] if dep.startswith(("src/", "stages/"))})
 
 

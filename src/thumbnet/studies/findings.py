@@ -17,6 +17,9 @@ MEASURES: dict[Measure, str] = {
     "test": "test",
 }
 
+#: Told by the name of the images in its place.
+_OWN_IMAGES = "dataset.name=image_folder"
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -137,3 +140,12 @@ def ours(figure: Published, finding: Finding) -> Spread | None:
         return finding.loss(figure.split)
     spread = finding.accuracy(figure.split)
     return Spread(100 * spread.middle, 100 * spread.low, 100 * spread.high) if spread else None
+
+
+def settings(extra: str, found: Sequence[Finding]) -> str:
+    """What the command line added to a study, for people: which images, and other values in Markdown's code."""
+    images = sorted({row.get("own_images", "") for finding in found for row in finding.rows} - {""})
+    told = extra.split()
+    if images and _OWN_IMAGES in told:
+        told.remove(_OWN_IMAGES)
+    return ", ".join([*(f"images of {name}" for name in images), *(f"`{part}`" for part in told)])

@@ -8,7 +8,7 @@ from thumbnet import paths
 from thumbnet.errors import UserError
 from thumbnet.files import fresh_file
 from thumbnet.studies.estimating import duration
-from thumbnet.studies.findings import MEASURES, Finding, Spread, findings, of_published, ours
+from thumbnet.studies.findings import MEASURES, Finding, Spread, findings, of_published, ours, settings
 from thumbnet.studies.pictures import draw_study
 from thumbnet.studies.rows import Row, curves_path, read_rows, rows_path
 from thumbnet.studies.study import Measure, Published, Study, load_study, study_names
@@ -41,7 +41,8 @@ def write_page(name: str) -> None:
     for number, (extra, group) in enumerate(groups.items(), 1):
         picture = paths.STUDY_PAGES / f"{name}{f'-{number}' if number > 1 else ''}.png"
         if extra:
-            page.append(f"With `{extra}`:" if len(groups) == 1 else f"## With `{extra}`")
+            told = settings(extra, group)
+            page.append(f"With {told}:" if len(groups) == 1 else f"## With {told}")
         draw_study(study, group, curves, picture)
         page += [f"![{study.title}]({picture.name})", _table(study, group), _notes(study, group)]
     if study.recipe:
@@ -94,10 +95,10 @@ def published_table() -> str:
         groups = findings(name, study, read_rows(rows_path(name)))
         for figure in study.published:
             if not figure.repeated:
-                beside = {extra: _beside(figure, group, study) for extra, group in groups.items()}
-                entries.append((figure, name, {extra: spread for extra, spread in beside.items() if spread}))
+                beside = {settings(extra, group): _beside(figure, group, study) for extra, group in groups.items()}
+                entries.append((figure, name, {told: spread for told, spread in beside.items() if spread}))
     for figure, name, known in sorted(entries, key=lambda entry: (entry[0].source, entry[1])):
-        told = [_ours(figure, spread, extra) for extra, spread in known.items()]
+        told = [_ours(figure, spread, added) for added, spread in known.items()]
         differences = [_difference(figure, spread) for spread in known.values()]
         lines.append(
             f"| {figure.source} | [{name}](studies/{name}.md) | {figure.what} | {_measured(figure)} | {_given(figure)} "
@@ -203,10 +204,10 @@ def _measured(figure: Published) -> str:
     return MEASURES[figure.split] if figure.measure == "accuracy" else f"loss, {MEASURES[figure.split]}"
 
 
-def _ours(figure: Published, spread: Spread, extra: str) -> str:
+def _ours(figure: Published, spread: Spread, added: str) -> str:
     digits = 2 if figure.measure == "accuracy" else 4
     told = f"{spread.middle:.{digits}f} ({spread.low:.{digits}f}–{spread.high:.{digits}f})"
-    return f"{told} `{extra}`" if extra else told
+    return f"{told}, {added}" if added else told
 
 
 def _difference(figure: Published, spread: Spread | None) -> str:

@@ -15,6 +15,7 @@ import yaml
 from thumbnet import paths
 from thumbnet.checking import check_all
 from thumbnet.errors import UserError, nearest_name
+from thumbnet.files import read_yaml
 from thumbnet.params import Params, check_params, load_params
 from thumbnet.studies.study import SEED, Overrides, Study, label
 
@@ -127,10 +128,37 @@ def plan_runs(name: str, study: Study, extra: Overrides | None = None, seeds: li
     return runs
 
 
+def select_runs(runs: list[Run], study: Study, only: list[str]) -> list[Run]:
+    """Those of the runs whose condition has one of the values asked for, on every axis that is named.
+
+    Args:
+        runs: of the study.
+        study: what its file holds.
+        only: `AXIS=VALUE` each; several of one axis are alternatives.
+
+    Raises:
+        UserError: a text has no `=`, or names an axis or a value that the grid lacks, or nothing is left.
+    """
+    wanted: dict[str, set[str]] = {}
+    for text in only:
+        axis, equals, value = text.partition("=")
+        if not equals:
+            raise UserError(f"--only {text}: write AXIS=VALUE; the grid has {', '.join(study.grid)}")
+        try:
+            study.check_values(f"--only {text}", axis, [value])
+        except ValueError as error:
+            raise UserError(str(error)) from None
+        wanted.setdefault(axis, set()).add(value)
+    chosen = [run for run in runs if all(run.condition[axis] in values for axis, values in wanted.items())]
+    if not chosen:
+        raise UserError(f"--only {' --only '.join(only)}: the study skips all such conditions")
+    return chosen
+
+
 def present_values() -> dict[str, Any]:
     """params.yaml as it is, once it has been checked."""
     load_params()
-    values: dict[str, Any] = yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8"))
+    values: dict[str, Any] = read_yaml(paths.PARAMS.read_text(encoding="utf-8"))
     return values
 
 
@@ -146,7 +174,7 @@ def read_overrides(texts: list[str]) -> Overrides:
         if not (key and equals):
             raise UserError(f"-S {text}: write KEY=VALUE, such as -S train.epochs=2")
         try:
-            overrides[key] = yaml.safe_load(value)
+            overrides[key] = read_yaml(value)
         except yaml.YAMLError:
             raise UserError(f"-S {text}: {value!r} cannot be read as a value") from None
     return overrides

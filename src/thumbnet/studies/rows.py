@@ -81,6 +81,12 @@ def overrides_in(values: Mapping[str, Any], run: Run) -> Overrides:
     return found
 
 
+def own_images(run: Run) -> str:
+    """The name of the folder or archive whose images a run has; empty where the data set's name tells them."""
+    dataset = run.params.dataset
+    return Path(dataset.path).name.partition(".")[0] if dataset.name == "image_folder" else ""
+
+
 def rows_of(run: Run, experiment: Experiment, seconds: float) -> tuple[list[Row], list[Row]]:
     """What came of a run: a row for each network and for the ensemble, and its learning curves.
 
@@ -92,6 +98,7 @@ def rows_of(run: Run, experiment: Experiment, seconds: float) -> tuple[list[Row]
     shared = run.condition | {
         SEED: str(run.seed),
         "experiment": experiment.name,
+        "own_images": own_images(run),
         "extra": run.extra,
         "key": run.key,
         "code": experiment.code(),

@@ -1,6 +1,6 @@
 """What a file in `studies/` may hold, and how it is read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from thumbnet import paths
 from thumbnet.errors import UserError, nearest_name
+from thumbnet.files import read_yaml
 from thumbnet.params import Number, Section
 
 Source = Literal["S0", "S1", "S2", "S3", "S4"]
@@ -30,7 +31,8 @@ QUARTILES = ("p25", "median", "p75")
 COLUMNS = (
     SEED, "seeds", "member", "parameters", "epochs", "best_epoch",
     *(f"{split}_{what}" for split in SPLITS for what in ("accuracy", "low", "high", "loss", *QUARTILES)),
-    "last_validation_accuracy", "last_validation_loss", "seconds", "experiment", "extra", "key", "code",
+    "last_validation_accuracy", "last_validation_loss", "seconds", "experiment", "own_images", "extra", "key",
+    "code",
 )  # fmt: skip
 
 
@@ -106,10 +108,10 @@ class Study(Section):
             raise ValueError(f"plot.x is missing: kind {self.plot.kind} needs an axis; the grid has {self._axes()}")
         for number, skipped in enumerate(self.skip):
             for axis, left_out in skipped.items():
-                self._check_values(f"skip[{number}]", axis, left_out if isinstance(left_out, list) else [left_out])
+                self.check_values(f"skip[{number}]", axis, left_out if isinstance(left_out, list) else [left_out])
         for number, figure in enumerate(self.published):
             for axis, value in figure.when.items():
-                self._check_values(f"published[{number}].when", axis, [value])
+                self.check_values(f"published[{number}].when", axis, [value])
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds = {self.seeds}: one of them stands there twice")
         return self
@@ -123,7 +125,17 @@ class Study(Section):
             hint = f" (did you mean {near!r}?)" if near else ""
             raise ValueError(f"{where} names {axis!r}, which is no axis of the grid{hint}; it has {self._axes()}")
 
-    def _check_values(self, where: str, axis: str, values: list[Scalar]) -> None:
+    def check_values(self, where: str, axis: str, values: Sequence[Scalar]) -> None:
+        """Checks that an axis is there and has some values.
+
+        Args:
+            where: what names them, for the message.
+            axis: by name.
+            values: as the grid has them, or as their labels.
+
+        Raises:
+            ValueError: the axis or a value is not there.
+        """
         self._check_axis(where, axis)
         known = [label(value) for value in self.grid[axis]]
         for value in values:
@@ -155,7 +167,7 @@ def load_study(name: str, folder: Path = paths.STUDIES) -> Study:
         hint = f"did you mean {near}? " if near else ""
         raise UserError(f"there is no study {name!r}: {path} is missing; {hint}thumbnet study --list tells all")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = read_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{path} cannot be read as YAML: {error}") from None
     if not isinstance(values, dict):
