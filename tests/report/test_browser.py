@@ -41,9 +41,9 @@ addEventListener("load", () => {
   click("split", "train");
   seen.fewer = all(".chart path").length;
   const ticks = () => all("[data-quantity=loss] text").map((text) => text.textContent).join();
-  const linear = ticks();
-  click("scale", "log");
-  seen.log = ticks() !== linear;
+  const logarithmic = ticks();
+  click("scale", "linear");
+  seen.linear = ticks() !== logarithmic;
   key(document.querySelector(".chart svg"), "Home");
   seen.epoch = document.querySelector("#curve-values caption").textContent;
   document.querySelector(".picture[data-key='explain/bn'] img").click();
@@ -84,7 +84,7 @@ def test_a_reader_can_use_the_page(size: str, make_run: Any, chromium: str, tmp_
         "flipped": "ln",
         "lines": 2 * 2 * 2,  # charts, members, splits
         "fewer": 2,
-        "log": True,
+        "linear": True,
         "epoch": "After epoch 1",
         "viewer": "Grad-CAM · ln",
         "closed": 0,

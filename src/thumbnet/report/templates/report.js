@@ -263,7 +263,7 @@
   }
   pills("curve-members", "checkbox", "curve", data.curves.map(({ name }) => ({ value: name, label: name, on: true, own: colour(name) })), drawCurves);
   pills("curve-splits", "checkbox", "split", ["train", "validation"].map((value) => ({ value, label: value, on: true })), drawCurves);
-  pills("curve-scale", "radio", "scale", [{ value: "linear", label: "linear", on: true }, { value: "log", label: "logarithmic" }], drawCurves);
+  pills("curve-scale", "radio", "scale", [{ value: "log", label: "logarithmic", on: true }, { value: "linear", label: "linear" }], drawCurves);
   find("curve-values").setAttribute("aria-live", "polite");
   drawCurves();
   new ResizeObserver(drawCurves).observe(find("charts"));
