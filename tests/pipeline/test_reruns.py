@@ -231,6 +231,7 @@ def test_a_file_runs_the_stages_whose_results_come_from_it(
 ) -> None:
     path = root / name
     before = path.read_bytes() if path.exists() else None
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes((before or b"") + b"\n# Changed.\n")
     try:
         assert reruns(root) == with_report(first, never, reads=name in OF_REPORT)
