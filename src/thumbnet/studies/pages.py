@@ -10,7 +10,7 @@ from thumbnet.files import fresh_file
 from thumbnet.studies.estimating import duration
 from thumbnet.studies.findings import MEASURES, Finding, Spread, findings, of_published, ours, settings
 from thumbnet.studies.pictures import draw_study
-from thumbnet.studies.rows import Row, curves_path, read_rows, rows_path
+from thumbnet.studies.rows import ENSEMBLE, Row, curves_path, read_rows, rows_path
 from thumbnet.studies.study import Measure, Published, Study, load_study, study_names
 
 NOT_RUN = "not run yet"
@@ -25,6 +25,12 @@ SOURCES = """S0 to S4 are five pieces of course work that trained small image cl
 - S2: dense and convolutional networks on CIFAR-10
 - S3: width, noise and regularisation on MNIST and Fashion-MNIST
 - S4: dense networks on CIFAR-10: depth, activation, initialisation, optimizer, regularisation"""
+
+
+#: What pages say of runs whose images were not CIFAR-10's own.
+IMAGES = """Where a page says *images of cifar-10-jpeg*: all 60,000 images of CIFAR-10, re-encoded as JPEG and read as
+an image folder. They are harder than the original ones, which the published figures are of, and accuracies come out
+lower: compare networks of one page."""
 
 
 def write_page(name: str) -> None:
@@ -64,6 +70,7 @@ def write_index() -> None:
         "Every experiment of the five sources, declared in `studies/` and run by [`thumbnet study`](../studies.md). "
         "Made by `thumbnet study --pages` from `metrics/studies/`.",
         "\n".join(lines),
+        IMAGES,
         SOURCES,
     ])  # fmt: skip
 
@@ -177,8 +184,10 @@ def _command(name: str, study: Study, rows: Sequence[Row], shown: int) -> str:
     told = [f"`thumbnet study {name}`, declared in [`studies/{name}.yaml`](../../studies/{name}.yaml); seeds "
             f"{', '.join(map(str, study.seeds))}."]  # fmt: skip
     if rows:
+        timed = all(row["seconds"] for row in rows if row["member"] != ENSEMBLE)
+        which = "Together they" if timed else "Those whose time is known"
         told.append(f"Every run is a row of [`{rows_path(name)}`](../../{rows_path(name)}): its experiment in DVC, its "
-                    f"time, and the code that made it. Together they took {duration(seconds)}.")  # fmt: skip
+                    f"time, and the code that made it. {which} took {duration(seconds)}.")  # fmt: skip
     if shown < len(rows):
         told.append(f"{len(rows) - shown} rows there are of settings that the study no longer has.")
     return " ".join(told)
