@@ -12,7 +12,7 @@ import typer
 
 from thumbnet import paths
 from thumbnet.checking import check_all
-from thumbnet.errors import UserError
+from thumbnet.errors import UserError, nearest_name
 from thumbnet.nets.notation import Shape
 from thumbnet.params import Activation, NormKind, Order, load_params
 
@@ -204,6 +204,13 @@ def export(
     """
     from thumbnet.exporting import export as export_onnx
 
+    members = load_params().members
+    if member not in members:
+        near = nearest_name(member, members)
+        hint = f" (did you mean {near!r}?)" if near else ""
+        raise UserError(
+            f"{member!r} is no member{hint}; networks are exported one by one, allowed are {', '.join(members)}"
+        )
     path = output or Path(f"{member}.onnx")
     if path.suffix.lower() != ".onnx":
         raise UserError(f"--output {path}: let the name end in .onnx")

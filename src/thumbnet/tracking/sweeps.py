@@ -53,7 +53,8 @@ def _renew(experiment: Experiment, sweep: Sweep) -> None:
         names = differing(run.data.params for run in runs)
         if runs:
             numeric = {name: all(_is_number(run.data.params.get(name, "")) for run in runs) for name in names}
-            save_sweep_view(experiment.client, experiment.experiment_id, parent, sweep.name, numeric)
+            everywhere = [name for name in names if all(name in run.data.params for run in runs)]
+            save_sweep_view(experiment.client, experiment.experiment_id, parent, sweep.name, numeric, everywhere)
         link = view_link(experiment.experiment_id, parent)
         experiment.log(parent, tags={"mlflow.note.content": _note(sweep, link, runs, names)})
         experiment.client.set_terminated(parent)

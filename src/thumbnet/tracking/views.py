@@ -45,7 +45,12 @@ def describe_experiment(client: MlflowClient, experiment_id: str) -> None:
 
 
 def save_sweep_view(
-    client: MlflowClient, experiment_id: str, parent: str, name: str, params: Mapping[str, bool]
+    client: MlflowClient,
+    experiment_id: str,
+    parent: str,
+    name: str,
+    params: Mapping[str, bool],
+    everywhere: Sequence[str],
 ) -> None:
     """Saves the view of a sweep's trainings: what differs between them, as columns and as charts.
 
@@ -55,10 +60,11 @@ def save_sweep_view(
         parent: the sweep's parent run, which becomes the view's id.
         name: the sweep's.
         params: the parameters that differ, and whether all values are numbers.
+        everywhere: those of them that every run has: parallel coordinates leave out a run that an axis has no value of.
     """
     # The last axis gives the lines their colours.
     parallel = _card(
-        "PARALLEL", selectedParams=list(params), selectedMetrics=[*reversed(_ACCURACIES)], showAllRuns=True
+        "PARALLEL", selectedParams=[*everywhere], selectedMetrics=[*reversed(_ACCURACIES)], showAllRuns=True
     )
     scatters = [
         _scatter("params", name, _ACCURACIES[0]) for name in [name for name in params if params[name]][:_SCATTERS]

@@ -205,6 +205,8 @@
         pen = "L";
       });
       parts.push(make("path", { class: split, stroke: colour(curve.name), d: path || "M0 0" }));
+      if (split === "train" && curve.epochs.length === 1 && path) // a line of one point is not to be seen
+        parts.push(make("circle", { cx: x(curve.epochs[0]), cy: y(curve[split][quantity][0]), r: 3, fill: colour(curve.name) }));
       const kept = curve.epochs.indexOf(curve.best), best = curve[split][quantity][kept];
       if (split === "validation" && kept >= 0 && best !== null)
         parts.push(make("circle", { cx: x(curve.best), cy: y(best), r: 5, fill: "var(--card)", stroke: colour(curve.name), "stroke-width": 2 }));
@@ -293,7 +295,11 @@
     image.setAttribute("role", "button");
     image.setAttribute("aria-haspopup", "dialog");
     image.addEventListener("click", () => view(figure));
-    image.addEventListener("keydown", (event) => { if (event.key === "Enter") view(figure); });
+    image.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault(); // or the same key press would go on to the button that the viewer gives the focus to
+      view(figure);
+    });
   }
   find("viewer-close").addEventListener("click", () => viewer.close());
   find("viewer-back").addEventListener("click", () => turn(-1));
