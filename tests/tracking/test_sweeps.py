@@ -19,17 +19,17 @@ BASELINE = "1a2b3c4d5e6f"
 
 
 @pytest.fixture
-def sweep(
-    params: Params, train_member: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-) -> Callable[[float, dict[str, str]], None]:
-    """Trains and evaluates one experiment at this rate, with these environment variables."""
+def sweep(params: Params, train_member: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Trains and evaluates one experiment at this rate, with these environment variables and this optimizer."""
 
-    def run(lr: float, variables: dict[str, str]) -> None:
+    def run(lr: float, variables: dict[str, str], optimizer: str = "sgd") -> None:
         for name in ("DVC_EXP_NAME", "DVC_EXP_BASELINE_REV", "THUMBNET_STUDY"):
             monkeypatch.delenv(name, raising=False)
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        changed = params.model_copy(update={"optimizer": params.optimizer.model_copy(update={"lr": lr})})
+        changed = params.model_copy(
+            update={"optimizer": params.optimizer.model_copy(update={"lr": lr, "name": optimizer})}
+        )
         model_dir = train_member("bn", accuracy=0.5 + lr)
         with tracking.TrainingRun(changed, "bn", "1234") as training:
             training.log_epoch({"epoch": 1, "train_loss": 2.0})
@@ -106,6 +106,14 @@ def test_a_sweep_has_a_view_of_its_own(sweep: Callable[..., None], store: Store)
     found = store.client.search_runs([store.experiment.experiment_id], state["searchFilter"], order_by=[
         f"{state['orderByKey']} {'ASC' if state['orderByAsc'] else 'DESC'}"])  # fmt: skip
     assert [run.info.run_name for run in found] == ["bn lr-2", "bn lr-1"]
+
+
+def test_parallel_coordinates_have_no_axis_that_a_run_lacks(sweep: Callable[..., None], store: Store) -> None:
+    for number, optimizer in enumerate(("sgd", "adam"), 1):
+        sweep(number / 10, numbered(f"opt-{number}"), optimizer)
+    _, state = views(store)[store.run("opt").info.run_id]
+    assert state["compareRunCharts"][0]["selectedParams"] == ["optimizer.lr", "optimizer.name"]
+    assert "params.`optimizer.momentum`" in state["selectedColumns"]
 
 
 def test_a_new_experiment_has_views_whose_metrics_exist(sweep: Callable[..., None], store: Store) -> None:
