@@ -30,8 +30,7 @@ def main(params: Params) -> None:
     table = paths.ENSEMBLE_PLOTS / "size.csv"
     write_sizes(table, sizes)
 
-    title, test, temperature = f"Ensemble of {', '.join(networks)}, test", metrics["test"], metrics["temperature"]
-    files = draw_judged(paths.ENSEMBLE, title, chosen["test"], classes, test, temperature, confidence)
+    files = draw_judged(paths.ENSEMBLE, f"Ensemble of {', '.join(networks)}", chosen, classes, metrics, confidence)
     best = metrics["best_network"]
     pictures = {
         "methods": draw_methods(metrics, confidence),

@@ -12,14 +12,7 @@ from thumbnet.data.arrays import load_info
 from thumbnet.figures.judged import draw_judged
 from thumbnet.files import write_json
 from thumbnet.judging.calibration import fit_temperature
-from thumbnet.judging.metrics import (
-    judge_classes,
-    judge_overall,
-    judge_scaled,
-    judge_seeds,
-    spread_evenly,
-    write_per_class,
-)
+from thumbnet.judging.metrics import judge_classes, judge_overall, judge_scaled, judge_seeds, spread_evenly
 from thumbnet.judging.predictions import Predictions, save_predictions
 from thumbnet.params import Params
 from thumbnet.training.batches import Images, load_images
@@ -50,24 +43,22 @@ def main(params: Params, member: str) -> None:
             logits = predict(classifier, split.images, flip=judged.flip, shift=judged.shift, border=judged.border)
             of_seeds.append(logits.softmax(1).cpu().numpy())
         metrics[name] = judge_seeds([judge_overall(each, labels, judged.confidence) for each in of_seeds])
-        others = np.stack(of_seeds[1:]) if len(of_seeds) > 1 and name != "train" else None  # for ensembles
+        others = np.stack(of_seeds[1:]) if len(of_seeds) > 1 else None  # for ensembles
         predictions[name] = Predictions(of_seeds[0], labels, others)
     temperature = fit_temperature(predictions["validation"].probabilities, predictions["validation"].labels)
-    for name in ("validation", "test"):
-        metrics[name] |= judge_scaled(predictions[name], temperature)
+    for split_name, each in predictions.items():
+        metrics[split_name] |= judge_scaled(each, temperature)
     metrics["temperature"] = temperature
-    per_class = {name: judge_classes(each.predicted, each.labels, classes) for name, each in predictions.items()}
 
     save_predictions(paths.PREDICTIONS / f"{member}.npz", predictions)
-    overall, classwise = paths.EVALUATE_METRICS / f"{member}.json", paths.PER_CLASS / f"{member}.csv"
+    overall = paths.EVALUATE_METRICS / f"{member}.json"
     write_json(overall, metrics)
-    write_per_class(classwise, per_class)
-    title, test = f"{member}, test", predictions["test"]
-    files = draw_judged(member, title, test, classes, metrics["test"], temperature, judged.confidence)
+    files = draw_judged(member, member, predictions, classes, metrics, judged.confidence)
 
     from thumbnet.tracking import log_evaluation  # MLflow takes seconds to load: last, when all files are safe
 
-    log_evaluation(params, member, metrics, per_class["test"], [overall, classwise, *files])
+    test = predictions["test"]
+    log_evaluation(params, member, metrics, judge_classes(test.predicted, test.labels, classes), [overall, *files])
 
 
 if __name__ == "__main__":

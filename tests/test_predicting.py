@@ -214,6 +214,19 @@ def test_places_that_name_nothing_are_told(place: str, told: str, project: Path)
         predicting.find_images([place])
 
 
+def test_large_images_are_taken_and_huge_ones_refused(
+    project: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    for side in (120, 150):
+        Image.new("RGB", (side, side), "red").save(f"{side}.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)  # Pillow warns of more, and refuses twice as many
+    predictor = predicting.load_predictor("bb", load_params())
+    large, huge = predicting.predict_files(predictor, [Path("120.png"), Path("150.png")])
+    assert large.error is None
+    assert huge.error == "it has more than 0.02 million pixels; make it smaller first"
+    assert not recwarn.list
+
+
 def test_a_file_that_cannot_be_read_stops_no_other(project: Path) -> None:
     Path("broken.png").write_bytes(Path("picture.png").read_bytes()[:60])
     Path("text.png").write_text("no image")

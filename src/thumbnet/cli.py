@@ -12,7 +12,7 @@ import typer
 
 from thumbnet import paths
 from thumbnet.checking import check_all
-from thumbnet.errors import UserError, nearest_name
+from thumbnet.errors import UserError, did_you_mean
 from thumbnet.nets.notation import Shape
 from thumbnet.params import Activation, NormKind, Order, load_params
 
@@ -206,10 +206,9 @@ def export(
 
     members = load_params().members
     if member not in members:
-        near = nearest_name(member, members)
-        hint = f" (did you mean {near!r}?)" if near else ""
         raise UserError(
-            f"{member!r} is no member{hint}; networks are exported one by one, allowed are {', '.join(members)}"
+            f"{member!r} is no member{did_you_mean(member, members)}; networks are exported one by one, "
+            f"allowed are {', '.join(members)}"
         )
     path = output or Path(f"{member}.onnx")
     if path.suffix.lower() != ".onnx":

@@ -15,5 +15,12 @@ class UserError(Exception):
 def nearest_name(name: str, known: Iterable[str]) -> str | None:
     """Of the known names the one that was probably meant, whatever its case; None where none is near."""
     names = {candidate.lower(): candidate for candidate in known}
-    close = difflib.get_close_matches(name.lower(), list(names), n=1, cutoff=0.5)
+    alike = 0.5 if len(name) < 4 else 0.55  # of two letters one may be wrong
+    close = difflib.get_close_matches(name.lower(), list(names), n=1, cutoff=alike)
     return names[close[0]] if close else None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The hint that follows a name which is not known, ` (did you mean 'bn'?)`; nothing where none is near."""
+    near = nearest_name(name, known)
+    return f" (did you mean {near!r}?)" if near else ""

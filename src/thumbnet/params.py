@@ -5,7 +5,7 @@ says so in the user's terms: the key, the value, what is allowed, and the neares
 files other than `params.yaml` itself, and imports neither torch nor MLflow.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
@@ -23,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from thumbnet.errors import UserError, nearest_name
+from thumbnet.errors import UserError, did_you_mean
 from thumbnet.files import read_yaml
 from thumbnet.paths import ENSEMBLE, PARAMS
 
@@ -448,7 +448,8 @@ class Params(Section):
     def _members_are_models(self) -> "Params":
         for member in self.members:
             if member not in self.models:
-                raise ValueError(f"members names {member!r}, which is not in models{_hint(member, self.models)}; "
+                hint = did_you_mean(member, self.models)
+                raise ValueError(f"members names {member!r}, which is not in models{hint}; "
                                  f"models has {', '.join(self.models)}")  # fmt: skip
         if ENSEMBLE in self.members:
             raise ValueError(f"members names {ENSEMBLE!r}, which is what their ensemble is called; rename it in models")
@@ -505,11 +506,6 @@ def check_params(values: Mapping[str, Any], source: str = "params") -> Params:
         raise UserError(f"{source} cannot be used:\n" + "\n".join(f"  - {line}" for line in lines)) from None
 
 
-def _hint(name: str, known: Iterable[str]) -> str:
-    near = nearest_name(name, known)
-    return f" (did you mean {near!r}?)" if near else ""
-
-
 def _explain(error: dict[str, Any]) -> str:
     """One line of plain language for one pydantic error."""
     location, section = _locate([str(part) for part in error["loc"] if part != "[key]"])
@@ -519,13 +515,13 @@ def _explain(error: dict[str, Any]) -> str:
             known = list(section.model_fields)
             where = ".".join(location[:-1]) or "the top level"
             near = [*known, "torchvision"] if section is ModelParams else known  # what would have made it the other
-            return f"{key}: unknown key{_hint(location[-1], near)}; {where} has {', '.join(known)}"
+            return f"{key}: unknown key{did_you_mean(location[-1], near)}; {where} has {', '.join(known)}"
         case "missing":
             return f"{key}: missing"
         case "literal_error":
             allowed = context["expected"]
             names = [part.strip("' ") for part in allowed.replace(" or ", ", ").split(",")]
-            return f"{key} = {given!r}: allowed are {', '.join(names)}{_hint(str(given), names)}"
+            return f"{key} = {given!r}: allowed are {', '.join(names)}{did_you_mean(str(given), names)}"
         case "value_error":
             return str(context["error"])
         case "string_pattern_mismatch" if section is TorchvisionParams:

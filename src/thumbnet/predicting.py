@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from thumbnet import paths
-from thumbnet.data.image_folder import ENDINGS, decode_image
-from thumbnet.errors import UserError, nearest_name
+from thumbnet.data.image_folder import ENDINGS, allow_large_images, decode_image
+from thumbnet.errors import UserError, did_you_mean
 from thumbnet.judging.ensembling import METHODS, vote
 from thumbnet.params import EvaluateParams, Params
 
@@ -89,8 +89,7 @@ def find_images(places: Sequence[str]) -> list[Path]:
         else:
             files = [Path(match) for match in sorted(glob.glob(place))]
             if not files:
-                near = nearest_name(path.name, _names_beside(path))
-                hint = f"; did you mean {str(path.with_name(near))!r}?" if near else ""
+                hint = did_you_mean(path.name, _names_beside(path))
                 raise UserError(f"{place}: no such file or folder{hint}")
         found += files
     return found
@@ -130,10 +129,9 @@ def _refuse(model: str, params: Params) -> None:
     trained = sorted(path.name for path in paths.MODELS.glob("*/")) if paths.MODELS.is_dir() else []
     if not trained:
         raise UserError(f"--model {model}: no network is trained yet; train those of params.yaml with: dvc repro")
-    near = nearest_name(model, [*trained, paths.ENSEMBLE])
-    hint = f"; did you mean {near!r}?" if near else ""
-    allowed = ", ".join([*trained, paths.ENSEMBLE])
-    raise UserError(f"--model {model}: no such network{hint}; allowed: {allowed}, models:/NAME@ALIAS, runs:/ID/model")
+    known = [*trained, paths.ENSEMBLE]
+    raise UserError(f"--model {model}: no such network{did_you_mean(model, known)}; allowed: {', '.join(known)}, "
+                    "models:/NAME@ALIAS, runs:/ID/model")  # fmt: skip
 
 
 def _load_ensemble(params: Params) -> Predictor:
@@ -191,7 +189,8 @@ def predict_files(predictor: Predictor, images: Sequence[Path]) -> list[Answer]:
     Returns:
         One answer per file, in the same order.
     """
-    answers = [_read(image, predictor.input_shape) for image in images]
+    with allow_large_images():
+        answers = [_read(image, predictor.input_shape) for image in images]
     pixels = [answer.pixels for answer in answers if answer.pixels is not None]
     judged = iter(predictor.predict(np.stack(pixels)) if pixels else ())
     return [
@@ -206,7 +205,7 @@ def _read(image: Path, shape: tuple[int, int, int]) -> Answer:
         return Answer(image, error="broken, or no image")
     except OSError as error:
         return Answer(image, error=error.strerror or str(error))
-    except (ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+    except (ValueError, SyntaxError, EOFError) as error:
         return Answer(image, error=str(error))
 
 

@@ -34,13 +34,13 @@ def write(template: str, path: Path) -> None:
     bins = sort_into_bins(PREDICTIONS.probabilities, PREDICTIONS.labels)
     match template:
         case "confusion_shares":
-            write_confusion(path, PREDICTIONS, CLASSES)
+            write_confusion(path, {"test": PREDICTIONS}, CLASSES)
         case "confused":
-            write_confused(path, PREDICTIONS, CLASSES)
+            write_confused(path, {"test": PREDICTIONS}, CLASSES)
         case "per_class":
             write_per_class(path, {"test": judge_classes(PREDICTIONS.predicted, PREDICTIONS.labels, CLASSES)})
         case "calibration":
-            write_calibration(path, {BEFORE: bins, AFTER: bins})
+            write_calibration(path, {"test": {BEFORE: bins, AFTER: bins}})
         case "ensemble_size":
             write_sizes(path, accuracy_by_size({"bn": {split: PREDICTIONS for split in ("validation", "test")}}))
 

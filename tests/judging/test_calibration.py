@@ -1,4 +1,4 @@
-"""Reliability, the calibration error and temperatures, against plain loops and against what made the data."""
+"""Reliability, the calibration error and temperatures, against scikit-learn and against what made the data."""
 
 import csv
 from pathlib import Path
@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from sklearn.calibration import calibration_curve
 
 from thumbnet.judging.calibration import (
     AFTER,
@@ -57,16 +58,16 @@ def test_the_calibration_error_by_hand(confidences: list[float], right: list[boo
     )
 
 
-@pytest.mark.parametrize("bins", [1, 10, 15])
-def test_the_calibration_error_is_that_of_a_plain_loop(bins: int) -> None:
+@pytest.mark.parametrize("count", [1, 10, 15])
+def test_bins_are_those_of_scikit_learn(count: int) -> None:
     probabilities, labels = drawn(2000, 5, 2.0)
-    confidence, right = probabilities.max(axis=1).astype(float), probabilities.argmax(axis=1) == labels
-    expected = 0.0
-    for low, high in zip(np.arange(bins) / bins, np.arange(1, bins + 1) / bins, strict=True):
-        inside = (confidence > low) & (confidence <= high)
-        if inside.any():
-            expected += inside.mean() * abs(right[inside].mean() - confidence[inside].mean())
-    assert expected_calibration_error(sort_into_bins(probabilities, labels, bins)) == pytest.approx(expected, abs=1e-9)
+    right = probabilities.argmax(axis=1) == labels
+    accuracy, confidence = calibration_curve(right, probabilities.max(axis=1).astype(float), n_bins=count)
+    bins = sort_into_bins(probabilities, labels, count)
+    assert [each.accuracy for each in bins] == pytest.approx(accuracy.tolist())
+    assert [each.confidence for each in bins] == pytest.approx(confidence.tolist())
+    expected = np.average(np.abs(accuracy - confidence), weights=[each.images for each in bins])
+    assert expected_calibration_error(bins) == pytest.approx(expected)
 
 
 def test_a_bin_has_its_upper_end_and_lacks_its_lower_one() -> None:
@@ -134,10 +135,10 @@ def test_a_temperature_of_1_changes_nothing() -> None:
 def test_the_table_has_a_row_per_bin_before_and_after(tmp_path: Path) -> None:
     probabilities, labels = two_classes([0.75, 1.0], [True, True])
     bins = {BEFORE: sort_into_bins(probabilities, labels, 2), AFTER: sort_into_bins(probabilities[:1], labels[:1], 2)}
-    write_calibration(tmp_path / "bn.csv", bins)
+    write_calibration(tmp_path / "bn.csv", {"test": bins})
     with (tmp_path / "bn.csv").open() as file:
         assert list(csv.reader(file)) == [
-            ["scaling", "low", "high", "confidence", "accuracy", "images"],
-            ["as trained", "0.5", "1.0", "0.875", "1.0", "2"],
-            ["after temperature", "0.5", "1.0", "0.75", "1.0", "1"],
+            ["split", "scaling", "low", "high", "confidence", "accuracy", "images"],
+            ["test", "as trained", "0.5", "1.0", "0.875", "1.0", "2"],
+            ["test", "after temperature", "0.5", "1.0", "0.75", "1.0", "1"],
         ]

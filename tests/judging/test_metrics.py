@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support, top_k_accuracy_score
+from sklearn.metrics import top_k_accuracy_score
 
 from thumbnet.errors import UserError
 from thumbnet.judging.calibration import apply_temperature
@@ -82,6 +82,16 @@ def test_cross_entropy_of_certain_nonsense_is_large_but_finite() -> None:
     assert cross_entropy(certain, np.array([0])) == pytest.approx(-math.log(2**-23))
 
 
+@pytest.mark.parametrize(
+    ("probabilities", "loss"),
+    [([[1.0], [1.0]], 0.0), ([[0.5, 0.5], [math.nan, math.nan]], math.nan)],
+    ids=["one class", "a training that diverged"],
+)
+def test_cross_entropy_where_there_is_little_to_tell(probabilities: list[list[float]], loss: float) -> None:
+    found = cross_entropy(np.array(probabilities, dtype=np.float32), np.zeros(2, dtype=np.int64))
+    assert found == pytest.approx(loss, nan_ok=True)
+
+
 def test_judge_counts_by_hand() -> None:
     judged = judge_overall(PROBABILITIES, LABELS, 0.95)
     assert judged["accuracy"] == pytest.approx(2 / 6, abs=1e-6)
@@ -98,14 +108,12 @@ def test_of_equal_probabilities_the_first_classes_count(top: int, share: float) 
     assert share_in_top(probabilities, np.array([0, 1, 0, 2]), top) == share
 
 
-def test_top2_and_macro_f1_are_those_of_scikit_learn() -> None:
+def test_top2_is_that_of_scikit_learn() -> None:
     generator = np.random.default_rng(1)
     probabilities = generator.dirichlet(np.ones(6), 400).astype(np.float32)
     labels = generator.integers(5, size=400)  # one class has no images, and is predicted all the same
     judged = judge_overall(probabilities, labels, 0.95)
     assert judged["top2"] == pytest.approx(top_k_accuracy_score(labels, probabilities, k=2, labels=range(6)), abs=1e-6)
-    macro_f1 = f1_score(labels, probabilities.argmax(axis=1), average="macro", zero_division=0)
-    assert judged["macro_f1"] == pytest.approx(macro_f1, abs=1e-6)
 
 
 def test_scaled_figures_are_those_of_the_scaled_probabilities() -> None:
@@ -127,17 +135,13 @@ def test_a_class_without_images_is_listed() -> None:
     assert judged["owl"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "images": 0}
 
 
-def test_classes_are_judged_as_scikit_learn_judges_them() -> None:
-    generator = np.random.default_rng(0)
-    labels, predicted = generator.integers(7, size=500), generator.integers(1, 7, size=500)
-    expected = precision_recall_fscore_support(labels, predicted, zero_division=0)
-
-    judged = judge_classes(predicted, labels, list("abcdefg"))
-
-    told = zip(*([*figures.values()] for figures in judged.values()), strict=True)
-    for ours, theirs in zip(told, expected, strict=True):
-        np.testing.assert_array_equal(ours, theirs.round(6))
-    assert np.array_equal(count_pairs(labels, predicted, 7), confusion_matrix(labels, predicted))
+def test_rows_of_the_matrix_are_true_classes() -> None:
+    assert count_pairs(LABELS, PROBABILITIES.argmax(axis=1), 4).tolist() == [
+        [1, 2, 0, 0],
+        [1, 1, 0, 0],
+        [1, 0, 0, 0],
+        [0, 0, 0, 0],
+    ]
 
 
 def test_no_images_is_an_error_that_says_where_to_look() -> None:
@@ -163,24 +167,28 @@ def read(path: Path) -> list[list[str]]:
 
 
 def test_the_confusion_table_has_the_pairs_that_occur_and_the_diagonal(tmp_path: Path) -> None:
-    write_confusion(tmp_path / "bn.csv", Predictions(PROBABILITIES, LABELS), CLASSES)
+    splits = {"test": Predictions(PROBABILITIES, LABELS), "train": Predictions(PROBABILITIES[:1], LABELS[:1])}
+    write_confusion(tmp_path / "bn.csv", splits, CLASSES)
     assert read(tmp_path / "bn.csv") == [
-        ["actual", "predicted", "images", "share"],
-        ["cat", "cat", "1", "0.333333"],
-        ["cat", "dog", "2", "0.666667"],
-        ["dog", "cat", "1", "0.5"],
-        ["dog", "dog", "1", "0.5"],
-        ["owl", "cat", "1", "1.0"],
-        ["owl", "owl", "0", "0.0"],
+        ["split", "actual", "predicted", "images", "share"],
+        ["test", "cat", "cat", "1", "0.333333"],
+        ["test", "cat", "dog", "2", "0.666667"],
+        ["test", "dog", "cat", "1", "0.5"],
+        ["test", "dog", "dog", "1", "0.5"],
+        ["test", "owl", "cat", "1", "1.0"],
+        ["test", "owl", "owl", "0", "0.0"],
+        ["train", "cat", "cat", "1", "1.0"],
+        ["train", "dog", "dog", "0", "0.0"],
+        ["train", "owl", "owl", "0", "0.0"],
     ]
 
 
 def test_the_commonest_mistakes_as_a_table(tmp_path: Path) -> None:
-    write_confused(tmp_path / "bn.csv", Predictions(PROBABILITIES, LABELS), CLASSES, 2)
+    write_confused(tmp_path / "bn.csv", {"test": Predictions(PROBABILITIES, LABELS)}, CLASSES, 2)
     assert read(tmp_path / "bn.csv") == [
-        ["pair", "actual", "predicted", "images", "share"],
-        ["cat → dog", "cat", "dog", "2", "0.666667"],
-        ["dog → cat", "dog", "cat", "1", "0.5"],
+        ["split", "pair", "actual", "predicted", "images", "share"],
+        ["test", "cat → dog", "cat", "dog", "2", "0.666667"],
+        ["test", "dog → cat", "dog", "cat", "1", "0.5"],
     ]
 
 

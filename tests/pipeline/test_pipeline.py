@@ -106,7 +106,8 @@ def test_every_picture_can_be_looked_at(finished: Checkout) -> None:
     pictures = {path.relative_to(finished.root / "plots").as_posix() for path in finished.root.glob("plots/**/*.png")}
     galleries = {f"gallery/{member}/{name}.png" for member in MEMBERS for name in GALLERY}
     of_members = {f"{folder}/{name}.png" for folder in ("explain", "summary") for name in MEMBERS}
-    judged = {f"{folder}/{name}.png" for folder in ("confusion", "calibration") for name in (*MEMBERS, "ensemble")}
+    judged = {f"{folder}/{name}/{split}.png" for folder in ("confusion", "calibration")
+              for name in (*MEMBERS, "ensemble") for split in SIZES}  # fmt: skip
     ensemble = {f"ensemble/{name}.png" for name in ("methods", "size", "diversity", "mcnemar")}
     assert pictures == galleries | of_members | judged | ensemble | {"curves.png", "shared.png", "preview/classes.png",
                                                                      "preview/augmentation.png"}  # fmt: skip
@@ -134,7 +135,7 @@ def test_mlflow_has_a_run_for_each_network_and_the_ensemble(finished: Checkout) 
         assert run.data.metrics["test/accuracy"] == judged["test"]["accuracy"]
         assert artifacts(run, "training") >= {f"{member}.csv", f"{member}.json"}
         assert artifacts(run, "evaluation") >= {f"{member}.json", "confusion", "per_class"}
-        assert artifacts(run, "evaluation/confusion") == {f"{member}.csv", f"{member}.png"}
+        assert artifacts(run, "evaluation/confusion") == {f"{member}.csv", *(f"{split}.png" for split in SIZES)}
         assert artifacts(run, "gallery") == {f"{member}.csv", *(f"{name}.png" for name in GALLERY)}
         assert artifacts(run, "explain") == {f"{member}.png"}
         assert artifacts(run, "shared") == {"shared.png", "shared.csv"}
@@ -144,9 +145,9 @@ def test_mlflow_has_a_run_for_each_network_and_the_ensemble(finished: Checkout) 
     (ensemble,) = finished.runs("ensemble")
     for member in MEMBERS:
         assert ensemble.data.tags[f"thumbnet.member.{member}"] == finished.runs(member)[0].info.run_id
-    assert artifacts(ensemble, "evaluation") >= {"ensemble.json", "confusion"}
+    assert artifacts(ensemble, "evaluation") >= {"ensemble.json", "confusion", "per_class"}
     assert artifacts(ensemble, "report") == {"report.html"}
-    assert artifacts(ensemble, "evaluation/confusion") == {"ensemble.csv", "ensemble.png"}
+    assert artifacts(ensemble, "evaluation/confusion") == {"ensemble.csv", *(f"{split}.png" for split in SIZES)}
     versions = client.search_model_versions("name = 'thumbnet-digits'")
     assert sorted(version.tags["member"] for version in versions) == sorted(MEMBERS)
     champion = client.get_model_version_by_alias("thumbnet-digits", "champion").tags["member"]

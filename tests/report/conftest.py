@@ -69,7 +69,7 @@ def write_results(members: list[str], classes: tuple[str, ...]) -> None:
     write_json(paths.NORMALISATION_METRICS, {"kind": "channel", "mean": {"0": 72.9}, "std": {"0": 90.0}})
     judged = {"accuracy": 0.9, "low": 0.85, "high": 0.93, "loss": 0.3, "top2": 0.97, "ece": 0.02, "macro_f1": 0.9,
               "scaled_loss": 0.29, "scaled_ece": 0.01}  # fmt: skip
-    splits = {"validation": judged, "test": judged}
+    splits = dict.fromkeys(IMAGES, judged)
     for member in (*members, "ensemble"):
         logits = rng.normal(size=(counts["test"], len(classes)))
         logits[np.arange(counts["test"]), labels["test"]] += 2
@@ -77,9 +77,9 @@ def write_results(members: list[str], classes: tuple[str, ...]) -> None:
         file = paths.ENSEMBLE_PREDICTIONS if member == "ensemble" else paths.PREDICTIONS / f"{member}.npz"
         save_predictions(file, {"test": Predictions(probabilities.astype(np.float32), labels["test"])})
         write_table(paths.PER_CLASS / f"{member}.csv", ("split", "class", "precision", "recall", "f1", "images"),
-                    [("test", name, 0.9, 0.8, 0.85, 7) for name in classes])  # fmt: skip
-        write_table(paths.CONFUSED / f"{member}.csv", ("pair", "actual", "predicted", "images", "share"),
-                    [(f"{classes[0]} → {classes[1]}", classes[0], classes[1], 3, 0.1)])  # fmt: skip
+                    [(split, name, 0.9, 0.8, 0.85, 7) for split in IMAGES for name in classes])  # fmt: skip
+        write_table(paths.CONFUSED / f"{member}.csv", ("split", "pair", "actual", "predicted", "images", "share"),
+                    [("test", f"{classes[0]} → {classes[1]}", classes[0], classes[1], 3, 0.1)])  # fmt: skip
         if member == "ensemble":
             break
         write_json(paths.EVALUATE_METRICS / f"{member}.json", splits | {"temperature": 1.2})

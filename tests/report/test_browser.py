@@ -20,16 +20,18 @@ FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-
 PROBE = """
 addEventListener("load", () => {
   const all = (what) => [...document.querySelectorAll(what)];
-  const click = (name, value) => document.querySelector(`input[name=${name}][value=${value}]`).click();
+  const click = (name, value) => document.querySelector(`input[name=${name}][value="${value}"]`).click();
   const key = (element, name) => element.dispatchEvent(new KeyboardEvent("keydown", { key: name, bubbles: true }));
   const seen = {};
   seen.broken = all("img[src]").filter((image) => !image.naturalWidth).map((image) => image.alt);
   seen.overflow = document.documentElement.scrollWidth - innerWidth;
   seen.panes = all(".pane figcaption").map((caption) => caption.firstChild.textContent);
-  click("kind", "confusion");
+  click("kind", "Confusion");
   click("network", "ensemble");
   seen.confusion = all(".pane figcaption").map((caption) => caption.firstChild.textContent);
-  const view = document.querySelector(".pane .view");
+  seen.splits = [...all("input[name=compared]").map((input) => input.value)];
+  click("compared", "train");
+  seen.compared = all(".pane figcaption small").map((small) => small.textContent);
   click("view", "flip");
   key(document.querySelector(".pane.shown .view"), "ArrowRight");
   seen.flipped = document.querySelector(".pane.shown figcaption").firstChild.textContent;
@@ -46,9 +48,12 @@ addEventListener("load", () => {
   seen.linear = ticks() !== logarithmic;
   key(document.querySelector(".chart svg"), "Home");
   seen.epoch = document.querySelector("#curve-values caption").textContent;
-  document.querySelector(".picture[data-key='explain/bn'] img").click();
+  document.querySelector(".picture[data-key='grad-cam-test/bn'] img").click();
   key(document.getElementById("viewer-close"), "ArrowRight");
   seen.viewer = document.getElementById("viewer-caption").textContent;
+  document.getElementById("viewer-close").click();
+  key(document.querySelector(".picture[data-key='layers/ln'] img"), "Enter");
+  seen.entered = document.getElementById("viewer-caption").textContent;
   document.getElementById("viewer-close").click();
   dispatchEvent(new Event("beforeprint"));
   seen.closed = all("details:not([open])").length;
@@ -81,12 +86,15 @@ def test_a_reader_can_use_the_page(size: str, make_run: Any, chromium: str, tmp_
         "broken": [],
         "panes": ["bn", "ln"],
         "confusion": ["bn", "ln", "ensemble"],
+        "splits": ["test", "validation", "train"],
+        "compared": ["Confusion, train"] * 3,
         "flipped": "ln",
         "lines": 2 * 2 * 2,  # charts, members, splits
         "fewer": 2,
         "linear": True,
         "epoch": "After epoch 1",
-        "viewer": "Grad-CAM · ln",
+        "viewer": "Grad-CAM on test · ln",
+        "entered": "Layers · ln",
         "closed": 0,
     }
     assert wrong > 0

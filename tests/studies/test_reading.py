@@ -82,7 +82,7 @@ def test_overrides_are_checked_against_the_parameters_before_anything_runs(
 
 
 def test_a_study_that_is_not_there_is_told_with_the_nearest_name() -> None:
-    with pytest.raises(UserError, match="did you mean norms"):
+    with pytest.raises(UserError, match="did you mean 'norms'"):
         load_study("norm")
 
 

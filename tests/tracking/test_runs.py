@@ -134,7 +134,7 @@ def test_later_stages_add_to_the_run_of_the_training(
     flipped = params.model_copy(update={"evaluate": params.evaluate.model_copy(update={"flip": True})})
     tracking.log_evaluation(flipped, "bn", {**FIGURES, "test": {"accuracy": 0.1}}, {}, write_files("confusion.png"))
     assert store.runs()[0].data.tags["thumbnet.evaluate.flip"] == "true"
-    pictures = write_files("metrics/evaluate/bn.json", "plots/confusion/bn.png", "plots/calibration/bn.png")
+    pictures = write_files("metrics/evaluate/bn.json", "plots/confusion/bn/test.png", "plots/confusion/bn.csv")
     tracking.log_evaluation(params, "bn", FIGURES, PER_CLASS, pictures)
     tracking.log_files(params, "bn", write_files("test.png", "validation.png"), "gallery")
 
@@ -155,8 +155,8 @@ def test_later_stages_add_to_the_run_of_the_training(
         "test/f1/T-shirt_top": 0.5,
     }
     assert run.data.metrics["validation/accuracy"] == 0.6  # the last epoch's, untouched
-    assert store.artifacts(run, "evaluation") == {"confusion.png", "bn.json", "confusion", "calibration"}
-    assert store.artifacts(run, "evaluation/calibration") == {"bn.png"}
+    assert store.artifacts(run, "evaluation") == {"confusion.png", "bn.json", "confusion"}
+    assert store.artifacts(run, "evaluation/confusion") == {"test.png", "bn.csv"}
     assert store.artifacts(run, "gallery") == {"test.png", "validation.png"}
     assert run.info.status == "FINISHED"
 

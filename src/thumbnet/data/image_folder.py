@@ -6,9 +6,11 @@ are decoded on all cores while they are read, and written to memory-mapped files
 
 import io
 import os
+import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -116,6 +118,14 @@ def write_images(layout: Layout, image_size: int, folder: Path, report: Report) 
             _keep_one_channel(array, images_file(folder, split))
 
 
+def allow_large_images() -> AbstractContextManager[object]:
+    """Around the decoding of images: Pillow is not to warn of those that are large but within its limit.
+
+    The filters of warnings belong to all threads: enter it in the main one.
+    """
+    return warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning)
+
+
 def decode_image(content: bytes, image_size: int) -> Images:
     """Decodes one image file to 8-bit RGB.
 
@@ -127,12 +137,16 @@ def decode_image(content: bytes, image_size: int) -> Images:
         uint8, (image_size, image_size, 3).
 
     Raises:
-        ValueError: its pixels are floating-point or 32-bit numbers, whose range is unknown.
+        ValueError: its pixels are floating-point or 32-bit numbers, whose range is unknown, or there are too many.
         OSError: it is broken, or no image.
     """
-    with Image.open(io.BytesIO(content)) as image:
-        image.draft(None, (2 * image_size, 2 * image_size))  # lets a large JPEG be decoded at a fraction of its size
-        rgb = _to_rgb(ImageOps.exif_transpose(image))
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            image.draft(None, (2 * image_size, 2 * image_size))  # a large JPEG is decoded at a fraction of its size
+            rgb = _to_rgb(ImageOps.exif_transpose(image))
+    except Image.DecompressionBombError:
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6
+        raise ValueError(f"it has more than {most:.3g} million pixels; make it smaller first") from None
     if rgb.size != (image_size, image_size):
         rgb = rgb.resize((image_size, image_size), Image.Resampling.BILINEAR)
     return np.asarray(rgb)
@@ -211,7 +225,7 @@ def _decode_all(place: Path, slots: dict[str, Images], report_bytes: Callable[[i
     workers = os.cpu_count() or 1
     has_colour, done = False, 0
     waiting: deque[tuple[int, Future[bool]]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
+    with allow_large_images(), ThreadPoolExecutor(workers) as pool:
         for batch in _batches(_contents(place, slots)):
             job = pool.submit(_decode_batch, place, batch, slots)
             waiting.append((sum(len(content) for _, content in batch), job))
@@ -256,7 +270,7 @@ def _decode_batch(place: Path, batch: list[tuple[str, bytes]], slots: dict[str, 
             pixels = decode_image(content, len(slot))
         except UnidentifiedImageError:
             raise UserError(f"{place}: {path} is broken or no image; mend or remove it") from None
-        except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        except (OSError, ValueError, SyntaxError, EOFError) as error:
             raise UserError(f"{place}: {path} cannot be read: {error}; mend or remove it") from None
         slot[:] = pixels
         has_colour = has_colour or bool((pixels != pixels[..., :1]).any())

@@ -132,7 +132,7 @@ def draw_curves(points: Sequence[Point], keep: Kept) -> Figure:
         keep: `train.keep`, by which an epoch is the best.
     """
     members = list(dict.fromkeys(point.member for point in points))
-    colours = {member: style.SERIES[i % len(style.SERIES)] for i, member in enumerate(members)}
+    colours = {member: style.series_colour(i) for i, member in enumerate(members)}
     best = {member: best_point(points, member, keep) for member in members}
     labels = {member: _legend_label(point) for member, point in best.items()}
     entry = KEY + max(style.text_width(label, 12) for label in labels.values())

@@ -173,7 +173,7 @@ def draw_parameters(title: str, networks: Sequence[Sized], measure: str) -> Figu
         handles = [Line2D([], [], color=style.SERIES[0], label="ours", **DOT)]
         for index, network in enumerate(published):
             mark: dict[str, Any] = {"marker": MARKERS[index % len(MARKERS)], "markersize": 10, "linestyle": "none",
-                                    "color": style.SERIES[1 + index % (len(style.SERIES) - 1)]}  # fmt: skip
+                                    "color": style.series_colour(1 + index)}  # fmt: skip
             axes.plot([network.parameters], [network.value], **mark)
             label = style.ellipsize(network.name, 330, 11)
             handles.append(Line2D([], [], label=label, **mark))
@@ -266,7 +266,7 @@ def _thinned(ticks: Sequence[float], log: bool, width: float) -> list[str]:
 
 
 def _colour(series: Sequence[str], name: str) -> str:
-    return style.SERIES[series.index(name) % len(style.SERIES)]
+    return style.series_colour(series.index(name))
 
 
 def _finish(figure: Figure, title: str, series: Sequence[str], published: bool, more: Sequence[Line2D] = ()) -> None:

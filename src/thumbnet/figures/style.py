@@ -12,6 +12,7 @@ from typing import Literal
 
 import matplotlib.style
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 
@@ -35,6 +36,8 @@ WRONG, WRONG_MARK = "#b84a00", "✗"
 
 # Okabe and Ito's palette without its yellow, which is too pale for a line on white; grey ends it.
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#1b1b1f", "#8c8c96")
+#: Of those with a hue a dark shade and a light one come after them: so much of the hue, the rest ink or paper.
+HUES, SHADE = 6, 0.5
 
 _RULES = {
     "font.family": FONT,
@@ -62,6 +65,17 @@ def house_style() -> Iterator[None]:
     """Draw inside of this: matplotlib's defaults and our rules, whatever the user's own matplotlibrc says."""
     with matplotlib.style.context(["default", _RULES]):
         yield
+
+
+def series_colour(place: int) -> str:
+    """The colour of a line or a network by its place among the others: 20 of them, then the first ones again."""
+    place %= len(SERIES) + 2 * HUES
+    if place < len(SERIES):
+        return SERIES[place]
+    shade, hue = divmod(place - len(SERIES), HUES)
+    pairs = zip(to_rgb(SERIES[hue]), to_rgb((INK, PAPER)[shade]), strict=True)
+    red, green, blue = (SHADE * colour + (1 - SHADE) * other for colour, other in pairs)
+    return to_hex((red, green, blue))
 
 
 def new_figure(width: int, height: int) -> Figure:

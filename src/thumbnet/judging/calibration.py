@@ -118,17 +118,20 @@ def apply_temperature(probabilities: NDArray[np.float32], temperature: float) ->
     return np.asarray(raised / raised.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
-def write_calibration(path: Path, bins: Mapping[str, Sequence[Bin]]) -> None:
-    """Writes one row per bin as CSV: `scaling`, `low`, `high`, `confidence`, `accuracy`, `images`.
+def write_calibration(path: Path, splits: Mapping[str, Mapping[str, Sequence[Bin]]]) -> None:
+    """Writes one row per bin as CSV: `split`, `scaling`, `low`, `high`, `confidence`, `accuracy`, `images`.
 
     Args:
         path: of the file.
-        bins: what `sort_into_bins` returns, by `BEFORE` and `AFTER`.
+        splits: what `sort_into_bins` returns, by name of split, then by `BEFORE` and `AFTER`.
     """
     rows = (
-        (scaling, *(round(value, 6) for value in astuple(each))) for scaling, filled in bins.items() for each in filled
+        (split, scaling, *(round(value, 6) for value in astuple(each)))
+        for split, bins in splits.items()
+        for scaling, filled in bins.items()
+        for each in filled
     )
-    write_table(path, ("scaling", "low", "high", "confidence", "accuracy", "images"), rows)
+    write_table(path, ("split", "scaling", "low", "high", "confidence", "accuracy", "images"), rows)
 
 
 def _log(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:

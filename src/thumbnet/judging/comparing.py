@@ -128,19 +128,19 @@ def compare(
         confidence: level of the intervals, e.g. 0.95.
 
     Returns:
-        Of the chosen ensemble `method`, `networks` (how many), `validation` and `test` (what `judge_overall` and
-        `judge_scaled` return) and `temperature`. `best_member`, `best_network` (their names), `gain_validation_points`
+        Of the chosen ensemble `method`, `networks` (how many), by name of split what `judge_overall` and
+        `judge_scaled` return, and `temperature`. `best_member`, `best_network` (their names), `gain_validation_points`
         and `gain_test_points` (ensemble minus best network, in percentage points), `mcnemar_p` (of the two, on test).
         `disagreement` and `error_correlation` (means over pairs of networks on test; None with one network).
-        `singles` (each network's accuracy, interval and loss on validation and test), `methods` (the same of each
-        method; `weights` where there are any), and `pairs` (what `compare_pairs` returns, on test: the ensemble and the
-        best network, then all networks).
+        `singles` (each network's accuracy, interval and loss on each split), `methods` (the same of each method;
+        `weights` where there are any), and `pairs` (what `compare_pairs` returns, on test: the ensemble and the best
+        network, then all networks).
 
     Raises:
         UserError: a split has no images.
     """
     chosen = next(ensemble for ensemble in ensembles if ensemble.method == method)
-    validation, test = (chosen.predictions[split] for split in SPLITS)
+    validation, test = chosen.predictions["validation"], chosen.predictions["test"]
     temperature = fit_temperature(validation.probabilities, validation.labels)
     judged = {
         split: judge_overall(predictions.probabilities, predictions.labels, confidence)
@@ -177,8 +177,8 @@ def compare(
 
 
 def _judge(splits: Mapping[str, Predictions], confidence: float) -> dict[str, dict[str, float]]:
-    """Accuracy, its interval and loss on validation and test, as `judge_overall` has them."""
-    judged = {split: judge_overall(splits[split].probabilities, splits[split].labels, confidence) for split in SPLITS}
+    """Accuracy, its interval and loss on each split, as `judge_overall` has them."""
+    judged = {split: judge_overall(each.probabilities, each.labels, confidence) for split, each in splits.items()}
     return {split: {name: figures[name] for name in ("accuracy", "low", "high", "loss")}
             for split, figures in judged.items()}  # fmt: skip
 

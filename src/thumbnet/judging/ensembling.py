@@ -22,7 +22,7 @@ from thumbnet.params import EnsembleMethod, EnsembleSeeds
 
 Networks = Mapping[str, Mapping[str, Predictions]]  # network -> split -> predictions
 
-SPLITS = ("validation", "test")  # what ensembles are made for
+SPLITS = ("validation", "test")  # what members are always evaluated on; train comes to these where it was judged
 METHODS: tuple[EnsembleMethod, ...] = get_args(EnsembleMethod)
 ROUNDS = 30  # of greedy selection
 WEIGHT_DECIMALS = 6
@@ -38,7 +38,7 @@ class Ensemble:
 
     Attributes:
         method: its name.
-        predictions: by name of split, of `SPLITS`.
+        predictions: by name of split, of all that the networks were evaluated on.
         weights: by name of network, adding up to 1; empty where all networks have the same say.
     """
 
@@ -55,8 +55,8 @@ def list_networks(members: Networks, seeds: EnsembleSeeds) -> dict[str, dict[str
         seeds: `first`: one network of each member; `all`: those of its further seeds too.
 
     Returns:
-        The predictions on `SPLITS` by name of network: the member's name, and where it comes from several seeds `/1`,
-        `/2` and so on after it.
+        The predictions by name of network and of split: the member's name, and where it comes from several seeds
+        `/1`, `/2` and so on after it.
 
     Raises:
         UserError: the members were not evaluated on the same images and classes.
@@ -66,7 +66,7 @@ def list_networks(members: Networks, seeds: EnsembleSeeds) -> dict[str, dict[str
         _check_same_images(first, members[first], other, members[other])
     networks: dict[str, dict[str, Predictions]] = {}
     for member, splits in members.items():
-        of_seeds = {split: splits[split].by_seed() for split in SPLITS}
+        of_seeds = {split: predictions.by_seed() for split, predictions in splits.items()}
         count = len(of_seeds["validation"]) if seeds == "all" else 1
         for seed in range(count):
             name = member if count == 1 else f"{member}/{seed + 1}"
@@ -95,13 +95,13 @@ def combine(method: EnsembleMethod, networks: Networks) -> Ensemble:
         method: its name; see `vote` and the functions that find weights.
         networks: what `list_networks` returns, one network or more.
     """
-    stacks = {split: np.stack([splits[split].probabilities for splits in networks.values()]) for split in SPLITS}
-    labels = {split: splits[split].labels for splits in list(networks.values())[:1] for split in SPLITS}
+    labels = {split: predictions.labels for split, predictions in next(iter(networks.values())).items()}
+    stacks = {split: np.stack([splits[split].probabilities for splits in networks.values()]) for split in labels}
     find_weights = {"weighted": fit_weights, "greedy": select_greedily}.get(method)
     weights = find_weights(stacks["validation"], labels["validation"]) if find_weights else None
     return Ensemble(
         method,
-        {split: Predictions(vote(method, stacks[split], weights), labels[split]) for split in SPLITS},
+        {split: Predictions(vote(method, stacks[split], weights), labels[split]) for split in labels},
         {} if weights is None else dict(zip(networks, weights.tolist(), strict=True)),
     )
 

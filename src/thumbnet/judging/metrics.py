@@ -1,13 +1,12 @@
 """Accuracy with its interval, loss, calibration, figures per class, and the classes that are confused most.
 
-Everything here is arithmetic on probabilities and labels, and returns plain numbers ready for JSON. Files are left
-to `thumbnet.judging.predictions`, pictures to `thumbnet.figures`.
+Everything here is arithmetic on probabilities and labels, and returns plain numbers ready for JSON. scikit-learn and
+scipy do it where they have it; they are loaded when they are called, since that takes a second. Files are left to
+`thumbnet.judging.predictions`, pictures to `thumbnet.figures`.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -47,15 +46,10 @@ def wilson_interval(successes: int, trials: int, confidence: float) -> tuple[flo
     Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal of the
     American Statistical Association 22 (1927), 209-212.
     """
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    share = successes / trials
-    shrink = 1 + z * z / trials
-    centre = (share + z * z / (2 * trials)) / shrink
-    half_width = z / shrink * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
-    # The ends of a share of 0 or 1 are exactly 0 and 1; rounding must not move them.
-    low = 0.0 if successes == 0 else centre - half_width
-    high = 1.0 if successes == trials else centre + half_width
-    return low, high
+    from scipy.stats import binomtest
+
+    interval = binomtest(successes, trials).proportion_ci(confidence, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def cross_entropy(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
@@ -67,8 +61,13 @@ def cross_entropy(probabilities: NDArray[np.float32], labels: NDArray[np.int64])
         probabilities: (n, classes).
         labels: (n,).
     """
-    of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)  # (n,)
-    return float(-np.log(of_truth.clip(min=np.finfo(np.float32).eps)).mean())
+    from sklearn.metrics import log_loss
+
+    if probabilities.shape[1] == 1 or not np.isfinite(probabilities).all():  # scikit-learn refuses both
+        return 0.0 if np.isfinite(probabilities).all() else float("nan")
+    clipped = probabilities.astype(np.float64).clip(min=np.finfo(np.float32).eps)
+    clipped /= clipped.sum(axis=1, keepdims=True)  # of float32 they add up to 1 but for the last digits
+    return float(log_loss(labels, clipped, labels=np.arange(probabilities.shape[1])))
 
 
 def share_in_top(probabilities: NDArray[np.float32], labels: NDArray[np.int64], top: int) -> float:
@@ -99,6 +98,8 @@ def judge_overall(probabilities: NDArray[np.float32], labels: NDArray[np.int64],
     Raises:
         UserError: there are no images.
     """
+    from sklearn.metrics import f1_score
+
     images = len(labels)
     if images == 0:
         raise UserError("a split without images cannot be judged; allowed: 1 or more; see split.kind in params.yaml")
@@ -112,7 +113,7 @@ def judge_overall(probabilities: NDArray[np.float32], labels: NDArray[np.int64],
         "loss": cross_entropy(probabilities, labels),
         "top2": share_in_top(probabilities, labels, 2),
         "ece": expected_calibration_error(sort_into_bins(probabilities, labels)),
-        "macro_f1": _macro_f1(count_pairs(labels, predicted, probabilities.shape[1])),
+        "macro_f1": float(f1_score(labels, predicted, average="macro", zero_division=0)),
     }
     return {name: round(value, DECIMALS) for name, value in figures.items()}
 
@@ -158,24 +159,18 @@ def judge_classes(
         labels: (n,).
         classes: the classes' names, in the order of their labels.
     """
-    counts = count_pairs(labels, predicted, len(classes))
-    guesses, images = counts.sum(axis=0).tolist(), counts.sum(axis=1).tolist()
+    from sklearn.metrics import precision_recall_fscore_support
+
+    judged = precision_recall_fscore_support(labels, predicted, labels=np.arange(len(classes)), zero_division=0)
     return {
         name: {
-            "precision": round(right / max(1, guesses[label]), DECIMALS),
-            "recall": round(right / max(1, images[label]), DECIMALS),
-            "f1": round(2 * right / max(1, guesses[label] + images[label]), DECIMALS),
-            "images": images[label],
+            "precision": round(float(precision), DECIMALS),
+            "recall": round(float(recall), DECIMALS),
+            "f1": round(float(f1), DECIMALS),
+            "images": int(images),
         }
-        for label, (name, right) in enumerate(zip(classes, counts.diagonal().tolist(), strict=True))
+        for name, precision, recall, f1, images in zip(classes, *judged, strict=True)
     }
-
-
-def _macro_f1(counts: NDArray[np.int64]) -> float:
-    """The mean of F1 = 2·right / (guesses + images) over the classes that are there or are predicted."""
-    images_and_guesses = counts.sum(axis=0) + counts.sum(axis=1)
-    occurs = images_and_guesses > 0
-    return float((2 * counts.diagonal()[occurs] / images_and_guesses[occurs]).mean())
 
 
 def count_pairs(labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
@@ -189,7 +184,9 @@ def count_pairs(labels: NDArray[np.int64], predicted: NDArray[np.int64], classes
     Returns:
         (classes, classes).
     """
-    return np.bincount(labels * classes + predicted, minlength=classes * classes).reshape(classes, classes)
+    from sklearn.metrics import confusion_matrix
+
+    return np.asarray(confusion_matrix(labels, predicted, labels=np.arange(classes)), dtype=np.int64)
 
 
 def most_confused(
@@ -220,35 +217,39 @@ def write_per_class(path: Path, judged: Mapping[str, Mapping[str, Mapping[str, A
     write_table(path, ("split", "class", "precision", "recall", "f1", "images"), rows)
 
 
-def write_confusion(path: Path, predictions: Predictions, classes: Sequence[str]) -> None:
-    """Writes the confusion matrix as CSV: `actual`, `predicted`, `images`, and `share` of the true class's images.
+def write_confusion(path: Path, splits: Mapping[str, Predictions], classes: Sequence[str]) -> None:
+    """Writes confusion matrices as CSV: `split`, `actual`, `predicted`, `images`, `share` of the true class's images.
 
-    One row per pair of classes that occurs, and the whole diagonal.
-
-    Args:
-        path: of the file.
-        predictions: what to count.
-        classes: the classes' names, in the order of their labels.
-    """
-    counts = count_pairs(predictions.labels, predictions.predicted, len(classes))
-    images = counts.sum(axis=1).clip(min=1)
-    rows = (
-        (classes[i], classes[j], int(counts[i, j]), round(float(counts[i, j] / images[i]), DECIMALS))
-        for i, j in np.argwhere((counts > 0) | np.eye(len(classes), dtype=bool))
-    )
-    write_table(path, ("actual", "predicted", "images", "share"), rows)
-
-
-def write_confused(path: Path, predictions: Predictions, classes: Sequence[str], n: int = 10) -> None:
-    """Writes the commonest mistakes as CSV: `pair`, `actual`, `predicted`, `images`, and `share` of the true class's.
+    Of each split one row per pair of classes that occurs, and the whole diagonal.
 
     Args:
         path: of the file.
-        predictions: what to count.
+        splits: what to count, by name of split.
         classes: the classes' names, in the order of their labels.
-        n: how many rows there are at most.
     """
-    images = dict(zip(classes, np.bincount(predictions.labels, minlength=len(classes)).tolist(), strict=True))
-    pairs = most_confused(predictions.labels, predictions.predicted, classes, n)
-    rows = ((f"{i} → {j}", i, j, count, round(count / images[i], DECIMALS)) for i, j, count in pairs)
-    write_table(path, ("pair", "actual", "predicted", "images", "share"), rows)
+    rows: list[tuple[str, str, str, int, float]] = []
+    for split, predictions in splits.items():
+        counts = count_pairs(predictions.labels, predictions.predicted, len(classes))
+        images = counts.sum(axis=1).clip(min=1)
+        rows += [
+            (split, classes[i], classes[j], int(counts[i, j]), round(float(counts[i, j] / images[i]), DECIMALS))
+            for i, j in np.argwhere((counts > 0) | np.eye(len(classes), dtype=bool))
+        ]
+    write_table(path, ("split", "actual", "predicted", "images", "share"), rows)
+
+
+def write_confused(path: Path, splits: Mapping[str, Predictions], classes: Sequence[str], n: int = 10) -> None:
+    """Writes the commonest mistakes as CSV: `split`, `pair`, `actual`, `predicted`, `images`, `share` of the class.
+
+    Args:
+        path: of the file.
+        splits: what to count, by name of split.
+        classes: the classes' names, in the order of their labels.
+        n: how many rows a split has at most.
+    """
+    rows: list[tuple[str, str, str, str, int, float]] = []
+    for split, predictions in splits.items():
+        images = dict(zip(classes, np.bincount(predictions.labels, minlength=len(classes)).tolist(), strict=True))
+        pairs = most_confused(predictions.labels, predictions.predicted, classes, n)
+        rows += [(split, f"{i} → {j}", i, j, count, round(count / images[i], DECIMALS)) for i, j, count in pairs]
+    write_table(path, ("split", "pair", "actual", "predicted", "images", "share"), rows)

@@ -19,6 +19,7 @@ from thumbnet import paths
 from thumbnet.data.arrays import DatasetInfo, load_info, load_split
 from thumbnet.data.corruption import load_true_labels
 from thumbnet.figures.curves import collect_histories
+from thumbnet.figures.style import HUES, SERIES, SHADE
 from thumbnet.judging.predictions import load_predictions
 from thumbnet.params import Params
 from thumbnet.report.answers import Answers, collect_answers
@@ -47,40 +48,65 @@ class Kind:
     """A kind of picture that members have.
 
     Attributes:
-        key: in the page's markup.
-        label: what people choose it by.
+        label: what people choose it by; those of one label differ by split.
+        split: whose images it is of; empty where it is of none.
         file: where it is, with `{}` for the member's name.
         alt: what a screen reader says, with `{}` for the member's name.
     """
 
-    key: str
     label: str
+    split: str
     file: str
     alt: str
+
+    @property
+    def key(self) -> str:
+        """In the page's markup."""
+        return "-".join(part for part in (*self.label.lower().split(), self.split) if part)
+
+    @property
+    def caption(self) -> str:
+        """What it is called where all of them stand below each other."""
+        return f"{self.label} on {self.split}" if self.split else self.label
+
+
+def _mistakes(split: str) -> Kind:
+    alt = "images that {} gets wrong, each with its true class, the class {} says, and the probability"
+    return Kind("Mistakes", split, f"{paths.GALLERY}/{{}}/{split}.png", f"{split.capitalize()} {alt}")
+
+
+def _confusion(split: str) -> Kind:
+    alt = f"Confusion matrix of {{}} on {split}: images by true class and by the class it says"
+    return Kind("Confusion", split, f"{paths.CONFUSION}/{{}}/{split}.png", alt)
+
+
+def _calibration(split: str) -> Kind:
+    alt = f"Reliability diagrams of {{}} on {split}: accuracy against confidence, before and after temperature scaling"
+    return Kind("Calibration", split, f"{paths.CALIBRATION}/{{}}/{split}.png", alt)
 
 
 #: In the order of importance: where a page has no room, the last ones go.
 KINDS = (
-    Kind("test", "Mistakes on test", f"{paths.GALLERY}/{{}}/test.png",
-         "Test images that {} gets wrong, each with its true class, the class {} says, and the probability"),
-    Kind("confusion", "Confusion", f"{paths.CONFUSION}/{{}}.png",
-         "Confusion matrix of {} on test: images by true class and by the class it says"),
-    Kind("explain", "Grad-CAM", f"{paths.EXPLAIN}/{{}}.png",
+    _mistakes("test"),
+    _confusion("test"),
+    Kind("Grad-CAM", "test", f"{paths.EXPLAIN}/{{}}.png",
          "Test images with overlays of Grad-CAM: where {} looks for the class it says and for another one"),
-    Kind("bars", "Probabilities", f"{paths.GALLERY}/{{}}/bars.png",
+    Kind("Probabilities", "test", f"{paths.GALLERY}/{{}}/bars.png",
          "Test images, each beside bars of the probabilities that {} gives to the classes"),
-    Kind("calibration", "Calibration", f"{paths.CALIBRATION}/{{}}.png",
-         "Reliability diagrams of {} on test: accuracy against confidence, before and after temperature scaling"),
-    Kind("samples", "Random images", f"{paths.GALLERY}/{{}}/samples.png",
+    _calibration("test"),
+    Kind("Random images", "test", f"{paths.GALLERY}/{{}}/samples.png",
          "Test images drawn at random, each with its true class and the class {} says"),
-    Kind("least_confident", "Least sure", f"{paths.GALLERY}/{{}}/least_confident.png",
+    Kind("Least sure", "test", f"{paths.GALLERY}/{{}}/least_confident.png",
          "The test images of which {} is least sure, right or wrong"),
-    Kind("most_confident", "Surest", f"{paths.GALLERY}/{{}}/most_confident.png",
+    Kind("Surest", "test", f"{paths.GALLERY}/{{}}/most_confident.png",
          "The test images of which {} is surest, right or wrong"),
-    Kind("validation", "Mistakes on validation", f"{paths.GALLERY}/{{}}/validation.png",
-         "Validation images that {} gets wrong, each with its true class, the class {} says, and the probability"),
-    Kind("summary", "Layers", f"{paths.SUMMARY}/{{}}.png",
+    Kind("Layers", "", f"{paths.SUMMARY}/{{}}.png",
          "The layers of {}: output shapes, parameters and receptive fields"),
+    _mistakes("validation"),
+    _confusion("validation"),
+    _confusion("train"),
+    _calibration("validation"),
+    _calibration("train"),
 )  # fmt: skip
 
 #: Pictures that are not of one member: file and alternative text by key.
@@ -125,12 +151,13 @@ def render_report(params: Params, provenance: Provenance) -> str:
         best=next(result for result in results if result.name == ensemble["best_member"]),
         methods=METHODS,
         members=params.members,
+        shades=_shades(len(params.members)),
         sections=_sections(params),
         kinds=KINDS,
         common={key: alt for key, (_, alt) in COMMON.items()},
         answers=answers,
-        per_class={result.name: _per_class(result.name) for result in results},
-        confused={result.name: read_table(paths.CONFUSED / f"{result.name}.csv") for result in results},
+        per_class={result.name: _by_split(paths.PER_CLASS / f"{result.name}.csv") for result in results},
+        confused={result.name: _by_split(paths.CONFUSED / f"{result.name}.csv") for result in results},
         summaries={member: read_json(paths.SUMMARIES / f"{member}.json") for member in params.members},
         scale=_scale(results),
         data=_data(params, info),
@@ -164,8 +191,19 @@ def _environment() -> Environment:
     environment.globals["script"] = Markup((folder / "report.js").read_text(encoding="utf-8"))
     environment.filters["percent"] = lambda share, decimals=2: f"{100 * share:.{decimals}f}"
     environment.filters["p_value"] = lambda p: "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+    environment.filters["points"] = lambda points: f"{points:+.2f}".replace("-", "\N{MINUS SIGN}")
     environment.filters["thousands"] = lambda number: f"{number:,}"
     return environment
+
+
+def _shades(networks: int) -> str:
+    """The colours that the style sheet lacks, mixed as `thumbnet.figures.style` mixes them."""
+    shades = [f"color-mix(in srgb, var(--s{hue}) {100 * SHADE:g}%, var({other}))"
+              for other in ("--ink", "--card") for hue in range(HUES)]  # fmt: skip
+    before, known = len(SERIES), len(SERIES) + len(shades)
+    further = [f"var(--s{place})" for place in range(max(0, networks - known))]
+    lines = [f"--s{before + place}: {value};" for place, value in enumerate([*shades, *further][: networks - before])]
+    return f":root {{ {' '.join(lines)} }}" if networks > before else ""
 
 
 def _sections(params: Params) -> dict[str, str]:
@@ -205,10 +243,9 @@ def _answers(params: Params) -> Answers:
     return collect_answers(networks, images, params.report.images)
 
 
-def _per_class(name: str) -> dict[str, list[dict[str, str]]]:
-    """Precision, recall and F1 by class, by split."""
-    rows = read_table(paths.PER_CLASS / f"{name}.csv")
-    return {split: list(of_split) for split, of_split in groupby(rows, key=lambda row: row.get("split", "test"))}
+def _by_split(table: Path) -> dict[str, list[dict[str, str]]]:
+    """The rows of a table by what its column `split` says."""
+    return {split: list(rows) for split, rows in groupby(read_table(table), key=lambda row: row["split"])}
 
 
 def _scale(results: list[Result]) -> tuple[float, float]:

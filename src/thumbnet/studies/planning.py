@@ -14,7 +14,7 @@ import yaml
 
 from thumbnet import paths
 from thumbnet.checking import check_all
-from thumbnet.errors import UserError, nearest_name
+from thumbnet.errors import UserError, did_you_mean
 from thumbnet.files import read_yaml
 from thumbnet.params import Params, check_params, load_params
 from thumbnet.studies.study import SEED, Overrides, Study, label
@@ -232,8 +232,7 @@ def _expanded(overrides: Overrides, values: Mapping[str, Any], where: str) -> Ov
     for key, value in overrides.items():
         top, _, rest = key.partition(".")
         if top not in Params.model_fields:
-            near = nearest_name(top, Params.model_fields)
-            hint = f" (did you mean {near!r}?)" if near else ""
+            hint = did_you_mean(top, Params.model_fields)
             raise UserError(f"{where}: {key} is no parameter{hint}; params.yaml has {', '.join(Params.model_fields)}")
         if rest.startswith("*."):
             result |= {f"{top}.{member}.{rest[2:]}": value for member in members}

@@ -8,7 +8,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from thumbnet import paths
-from thumbnet.errors import UserError, nearest_name
+from thumbnet.errors import UserError, did_you_mean
 from thumbnet.files import read_yaml
 from thumbnet.params import Number, Section
 
@@ -121,8 +121,7 @@ class Study(Section):
 
     def _check_axis(self, where: str, axis: str) -> None:
         if axis not in self.grid:
-            near = nearest_name(axis, self.grid)
-            hint = f" (did you mean {near!r}?)" if near else ""
+            hint = did_you_mean(axis, self.grid)
             raise ValueError(f"{where} names {axis!r}, which is no axis of the grid{hint}; it has {self._axes()}")
 
     def check_values(self, where: str, axis: str, values: Sequence[Scalar]) -> None:
@@ -163,9 +162,8 @@ def load_study(name: str, folder: Path = paths.STUDIES) -> Study:
     """
     path = folder / f"{name}.yaml"
     if not path.is_file():
-        near = nearest_name(name, study_names(folder))
-        hint = f"did you mean {near}? " if near else ""
-        raise UserError(f"there is no study {name!r}: {path} is missing; {hint}thumbnet study --list tells all")
+        hint = did_you_mean(name, study_names(folder))
+        raise UserError(f"there is no study {name!r}{hint}: {path} is missing; thumbnet study --list tells all")
     try:
         values = read_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -186,9 +184,7 @@ def _explain(error: dict[str, Any]) -> Iterator[str]:
     match error["type"]:
         case "extra_forbidden":
             known = list(_section(location[:-1]).model_fields)
-            near = nearest_name(location[-1], known)
-            hint = f" (did you mean {near!r}?)" if near else ""
-            yield f"{key} is not known{hint}; allowed are {', '.join(known)}"
+            yield f"{key} is not known{did_you_mean(location[-1], known)}; allowed are {', '.join(known)}"
         case "missing":
             yield f"{key} is missing"
         case "value_error":

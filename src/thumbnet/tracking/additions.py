@@ -31,7 +31,7 @@ def log_evaluation(
         member: the network's name in `models`.
         metrics: by split its figures, and single numbers beside them; see `entries.evaluation_metrics`.
         per_class: by class its figures on test; the F1 is logged.
-        files: artifacts, kept in `evaluation/`; those of a folder below `plots/` in a folder of its name there, since
+        files: artifacts, kept in `evaluation/`; those below `plots/KIND` in a folder of that name there, since
             `plots/confusion/bn.csv` and `plots/per_class/bn.csv` have one name.
 
     Raises:
@@ -128,7 +128,8 @@ def _write_ensemble(experiment: Experiment, params: Params, metrics: Mapping[str
 
 def _log_by_folder(experiment: Experiment, run_id: str, files: Sequence[Path]) -> None:
     for file in files:
-        within = f"/{file.parent.name}" if file.is_relative_to(paths.PLOTS) and file.parent != paths.PLOTS else ""
+        # The name of the network leaves the path, so that pictures of two runs have the same one.
+        within = f"/{file.relative_to(paths.PLOTS).parts[0]}" if file.is_relative_to(paths.PLOTS) else ""
         experiment.client.log_artifact(run_id, str(file), f"evaluation{within}")
 
 

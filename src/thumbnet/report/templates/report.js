@@ -17,7 +17,7 @@
   }
   const colour = (name) => {
     const place = data.curves.findIndex((curve) => curve.name === name);
-    return place < 0 ? "var(--ink)" : `var(--s${place % 8})`;
+    return place < 0 ? "var(--ink)" : `var(--s${place})`;
   };
   // Long names often differ at their ends only.
   const short = (name) => (name.length > 15 ? `${name.slice(0, 6)}…${name.slice(-7)}` : name);
@@ -34,16 +34,22 @@
   const chosen = (group) => all(`input[name=${group}]:checked`).map((input) => input.value);
 
   // Side by side
-  const pictures = {};
-  for (const figure of all(".picture[data-key*='/']")) {
-    const [kind, ...name] = figure.dataset.key.split("/");
-    const label = figure.dataset.caption.split(" · ")[0];
-    (pictures[kind] ??= { label, of: {} }).of[name.join("/")] = figure.querySelector("img");
+  const pictures = {}; // label → split → network → its picture
+  for (const figure of all(".picture[data-label]")) {
+    const { label, split, key } = figure.dataset;
+    ((pictures[label] ??= {})[split] ??= {})[key.slice(key.indexOf("/") + 1)] = figure.querySelector("img");
   }
   let flipped = 0, busy = false;
+  function chooseKind() {
+    const splits = Object.keys(pictures[chosen("kind")[0]]), [before] = chosen("compared");
+    find("compare-split").hidden = splits.length < 2;
+    pills("compare-splits", "radio", "compared", splits.map((value, place) =>
+      ({ value, label: value, on: splits.includes(before) ? value === before : !place })), showPanes);
+    showPanes();
+  }
   function showPanes() {
-    const [kind] = chosen("kind"), [view] = chosen("view"), [zoom] = chosen("zoom");
-    const inputs = all("input[name=network]"), of = pictures[kind].of;
+    const [kind] = chosen("kind"), [split] = chosen("compared"), [view] = chosen("view"), [zoom] = chosen("zoom");
+    const inputs = all("input[name=network]"), of = pictures[kind][split], label = split ? `${kind}, ${split}` : kind;
     inputs.forEach((input) => (input.parentNode.hidden = !(input.value in of)));
     const names = chosen("network").filter((name) => name in of);
     const panes = find("panes");
@@ -52,8 +58,8 @@
     flipped = names.length ? flipped % names.length : 0;
     panes.replaceChildren(...names.map((name, place) => {
       const image = make("img", { src: of[name].src, alt: of[name].alt, width: of[name].getAttribute("width"),
-        height: of[name].getAttribute("height") });
-      const view = make("div", { class: "view", tabindex: 0, role: "region", "aria-label": `${pictures[kind].label}, ${name}` }, image);
+        height: of[name].getAttribute("height"), style: `--ratio: ${of[name].getAttribute("width") / of[name].getAttribute("height")}` });
+      const view = make("div", { class: "view", tabindex: 0, role: "region", "aria-label": `${label}, ${name}` }, image);
       view.style.setProperty("--zoom", zoom);
       view.addEventListener("scroll", () => {
         if (busy) return;
@@ -62,7 +68,7 @@
         requestAnimationFrame(() => (busy = false));
       });
       const pane = make("figure", { class: place === flipped ? "pane shown" : "pane", style: `--c: ${colour(name)}` },
-        make("figcaption", {}, name, make("small", {}, pictures[kind].label)), view);
+        make("figcaption", {}, name, make("small", {}, label)), view);
       if (panes.classList.contains("flip")) {
         view.addEventListener("keydown", (event) => {
           const step = { ArrowRight: 1, ArrowLeft: -1, Enter: 1 }[event.key];
@@ -85,12 +91,12 @@
     places[flipped].focus({ preventScroll: true });
   }
   if (Object.keys(pictures).length) {
-    pills("compare-kinds", "radio", "kind", Object.entries(pictures).map(([value, { label }], place) => ({ value, label, on: !place })), showPanes);
+    pills("compare-kinds", "radio", "kind", Object.keys(pictures).map((value, place) => ({ value, label: value, on: !place })), chooseKind);
     pills("compare-members", "checkbox", "network", data.members.map((name, place) =>
       ({ value: name, label: name, on: place < 3 && name !== "ensemble", own: colour(name) })), showPanes);
     pills("compare-view", "radio", "view", [{ value: "beside", label: "Side by side", on: true }, { value: "flip", label: "Flip through" }], showPanes);
     pills("compare-zoom", "radio", "zoom", [["1", "Fit"], ["1.6", "160 %"], ["2.5", "250 %"]].map(([value, label]) => ({ value, label, on: value === "1" })), showPanes);
-    showPanes();
+    chooseKind();
   } else find("compare").hidden = true;
 
   // Image by image
