@@ -16,7 +16,7 @@ def main(params: Params, member: str) -> None:
     classes = load_info(paths.SPLITS).classes
     images, _ = load_split(paths.SPLITS, "test", mmap=True)
     predictions = load_predictions(paths.PREDICTIONS / f"{member}.npz")["test"]
-    title, picture = f"{member}, test", paths.EXPLAIN / f"{member}.png"
+    title, picture = f"{member}, test: Grad-CAM", paths.EXPLAIN / f"{member}.png"
 
     chosen = choose_images(predictions, params.gallery.explain, params.gallery.order)
     heat = explain(load_classifier(paths.MODELS / member), images[chosen], choose_classes(predictions, chosen))

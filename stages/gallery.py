@@ -29,12 +29,12 @@ def main(params: Params, member: str) -> None:
     chosen = choose_images(predictions["test"], wanted.bars, wanted.order)
     figures = {
         "validation": draw_gallery(images["validation"], predictions["validation"], classes, wanted.validation,
-                                   f"{member}, validation", wanted.order),
-        "test": draw_gallery(*test, wanted.test, title, wanted.order),
-        "samples": draw_samples(*test, wanted.samples, title),
-        "most_confident": draw_most_confident(*test, wanted.extremes, title),
-        "least_confident": draw_least_confident(*test, wanted.extremes, title),
-        "bars": draw_bars(*test, chosen, title),
+                                   f"{member}, validation: mistakes", wanted.order),
+        "test": draw_gallery(*test, wanted.test, f"{title}: mistakes", wanted.order),
+        "samples": draw_samples(*test, wanted.samples, f"{title}: random images"),
+        "most_confident": draw_most_confident(*test, wanted.extremes, f"{title}: surest"),
+        "least_confident": draw_least_confident(*test, wanted.extremes, f"{title}: least sure"),
+        "bars": draw_bars(*test, chosen, f"{title}: probabilities"),
     }  # fmt: skip
 
     table = paths.MISTAKES / f"{member}.csv"

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,10 @@ def test_what_cannot_be_read_has_its_own_status(arguments: list[str], status: in
     assert done.returncode == status
     assert arguments[-1] in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
+    assert thumbnet(tmp_path, "--version").stdout == f"thumbnet {version('thumbnet')}\n"
 
 
 def test_help_lists_the_commands_and_the_pipeline(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ some of the images and not others.
 """
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,6 +38,22 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"thumbnet {version('thumbnet')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command(rich_help_panel=BEFORE)
@@ -81,8 +98,7 @@ def summary(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
     figure: Annotated[Path | None, typer.Option(metavar="FILE.png", help="draw the table, too")] = None,
 ) -> None:
-    """Shows a network layer by layer: shapes, parameters with their arithmetic,
-    receptive fields, multiply-adds.
+    """Shows a network layer by layer: shapes, parameters, receptive fields, multiply-adds.
 
     The receptive field is the part of the image, in pixels, that one output
     of a layer depends on; padding counts as a part of the image. The jump is

@@ -29,3 +29,9 @@ def test_shortened_text_fits_and_wastes_little(width: int) -> None:
 
 def test_percent() -> None:
     assert (percent(0.9231), percent(0.9231, 2), percent_tick(0.255, 0)) == ("92 %", "92.31 %", "25.5 %")
+
+
+def test_twenty_networks_have_twenty_colours() -> None:
+    assert len({style.series_colour(place) for place in range(20)}) == 20
+    assert [style.series_colour(place) for place in range(len(style.SERIES))] == list(style.SERIES)
+    assert style.series_colour(20) == style.series_colour(0)

@@ -56,7 +56,9 @@ def draw_judged(
     for split, each in predictions.items():
         figures, heading = judged[split], f"{title}, {split}"
         pictures = {
-            confusion: draw_confusion(each.labels, each.predicted, classes, figures, confidence, heading),
+            confusion: draw_confusion(
+                each.labels, each.predicted, classes, figures, confidence, f"{heading}: confusion"
+            ),
             calibration: draw_calibration(bins[split], figures, temperature, confidence, heading),
         }
         for table, figure in pictures.items():

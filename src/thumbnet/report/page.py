@@ -145,6 +145,7 @@ def render_report(params: Params, provenance: Provenance) -> str:
     render = partial(
         template.render,
         title=params.report.title or NAMES.get(info.name, info.name),
+        dataset=NAMES.get(info.name, info.name),
         params=params,
         results=results,
         ensemble=ensemble,
