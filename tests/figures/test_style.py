@@ -2,7 +2,7 @@
 
 import pytest
 
-from thumbnet.figures.style import ellipsize, percent, percent_tick, text_width
+from thumbnet.figures.style import SERIES, ellipsize, percent, percent_tick, series_colour, text_width
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,6 @@ def test_percent() -> None:
 
 
 def test_twenty_networks_have_twenty_colours() -> None:
-    assert len({style.series_colour(place) for place in range(20)}) == 20
-    assert [style.series_colour(place) for place in range(len(style.SERIES))] == list(style.SERIES)
-    assert style.series_colour(20) == style.series_colour(0)
+    assert len({series_colour(place) for place in range(20)}) == 20
+    assert [series_colour(place) for place in range(len(SERIES))] == list(SERIES)
+    assert series_colour(20) == series_colour(0)
