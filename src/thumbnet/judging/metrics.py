@@ -63,8 +63,10 @@ def cross_entropy(probabilities: NDArray[np.float32], labels: NDArray[np.int64])
     """
     from sklearn.metrics import log_loss
 
-    if probabilities.shape[1] == 1 or not np.isfinite(probabilities).all():  # scikit-learn refuses both
-        return 0.0 if np.isfinite(probabilities).all() else float("nan")
+    if not np.isfinite(probabilities).all():  # of a training that diverged; scikit-learn refuses them
+        return float("nan")
+    if probabilities.shape[1] == 1:  # and a single class
+        return 0.0
     clipped = probabilities.astype(np.float64).clip(min=np.finfo(np.float32).eps)
     clipped /= clipped.sum(axis=1, keepdims=True)  # of float32 they add up to 1 but for the last digits
     return float(log_loss(labels, clipped, labels=np.arange(probabilities.shape[1])))

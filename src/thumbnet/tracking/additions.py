@@ -129,7 +129,8 @@ def _write_ensemble(experiment: Experiment, params: Params, metrics: Mapping[str
 def _log_by_folder(experiment: Experiment, run_id: str, files: Sequence[Path]) -> None:
     for file in files:
         # The name of the network leaves the path, so that pictures of two runs have the same one.
-        within = f"/{file.relative_to(paths.PLOTS).parts[0]}" if file.is_relative_to(paths.PLOTS) else ""
+        kind = file.relative_to(paths.PLOTS).parts[:-1] if file.is_relative_to(paths.PLOTS) else ()
+        within = f"/{kind[0]}" if kind else ""
         experiment.client.log_artifact(run_id, str(file), f"evaluation{within}")
 
 
