@@ -70,6 +70,17 @@ def test_every_kind_of_picture_comes_from_the_tables_alone(name: str) -> None:
         assert figure.what in Path("docs/results.md").read_text() or figure.repeated
 
 
+def test_a_panel_without_runs_is_left_out() -> None:
+    made_up("width")
+    clean = [row for row in read_rows(rows_path("width")) if row["images"] == "clean"]
+    rows_path("width").unlink()
+    write_rows("width", list(load_study("width").grid), clean, [])
+    renew_pages(["width"])
+    assert image.imread("docs/studies/width.png").shape[1] == 1200
+    page = Path("docs/studies/width.md").read_text()
+    assert "Of 17 runs that it declares 5 have been run so far." in page
+
+
 def test_a_page_has_a_section_for_what_the_command_line_added() -> None:
     made_up("norms")
     made_up("norms", "train.epochs=2")

@@ -10,6 +10,7 @@ from thumbnet.files import fresh_file
 from thumbnet.studies.estimating import duration
 from thumbnet.studies.findings import MEASURES, Finding, Spread, findings, of_published, ours, settings
 from thumbnet.studies.pictures import draw_study
+from thumbnet.studies.planning import SEED, plan_runs
 from thumbnet.studies.rows import ENSEMBLE, Row, curves_path, read_rows, rows_path
 from thumbnet.studies.study import Measure, Published, Study, load_study, study_names
 
@@ -188,6 +189,10 @@ def _command(name: str, study: Study, rows: Sequence[Row], shown: int) -> str:
         which = "Together they" if timed else "Those whose time is known"
         told.append(f"Every run is a row of [`{rows_path(name)}`](../../{rows_path(name)}): its experiment in DVC, its "
                     f"time, and the code that made it. {which} took {duration(seconds)}.")  # fmt: skip
+        planned = {(tuple(run.condition.items()), run.seed) for run in plan_runs(name, study)}
+        done = {(tuple((axis, row[axis]) for axis in study.grid), int(row[SEED])) for row in rows}
+        if planned - done:
+            told.append(f"Of {len(planned)} runs that it declares {len(planned & done)} have been run so far.")
     if shown < len(rows):
         told.append(f"{len(rows) - shown} rows there are of settings that the study no longer has.")
     return " ".join(told)

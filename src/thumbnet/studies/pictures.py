@@ -23,11 +23,12 @@ def draw_study(study: Study, group: Sequence[Finding], curves: Sequence[Row], pa
     """
     plot = study.plot
     said = f"accuracy on {MEASURES[plot.y[0]]}" if plot.colour or len(plot.y) == 1 else "accuracy"
+    points = _points(study, group) if plot.kind in ("dots", "lines") else []
     match plot.kind:
         case "dots":
-            figure = figures.draw_dots(study.title, _points(study, group), _panels(study), said)
+            figure = figures.draw_dots(study.title, points, _panels(study, points), said)
         case "lines":
-            figure = figures.draw_lines(study.title, _points(study, group), _panels(study), said, plot.x, plot.log)
+            figure = figures.draw_lines(study.title, points, _panels(study, points), said, plot.x, plot.log)
         case "parameters":
             figure = figures.draw_parameters(study.title, _by_parameters(study, group), plot.y[0])
         case _:
@@ -35,8 +36,10 @@ def draw_study(study: Study, group: Sequence[Finding], curves: Sequence[Row], pa
     save_figure(figure, path)
 
 
-def _panels(study: Study) -> list[str]:
-    return [label(value) for value in study.grid[study.plot.panel]] if study.plot.panel else [""]
+def _panels(study: Study, points: Sequence[figures.Point]) -> list[str]:
+    """In the order of the study, those that have been run."""
+    panels = [label(value) for value in study.grid[study.plot.panel]] if study.plot.panel else [""]
+    return [panel for panel in panels if any(point.panel == panel for point in points)]
 
 
 def _points(study: Study, group: Sequence[Finding]) -> list[figures.Point]:
