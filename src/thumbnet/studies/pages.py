@@ -10,9 +10,9 @@ from thumbnet.files import fresh_file
 from thumbnet.studies.estimating import duration
 from thumbnet.studies.findings import MEASURES, Finding, Spread, findings, of_published, ours, settings
 from thumbnet.studies.pictures import draw_study
-from thumbnet.studies.planning import SEED, plan_runs
+from thumbnet.studies.planning import plan_runs
 from thumbnet.studies.rows import ENSEMBLE, Row, curves_path, read_rows, rows_path
-from thumbnet.studies.study import Measure, Published, Study, load_study, study_names
+from thumbnet.studies.study import SEED, Measure, Published, Study, load_study, study_names
 
 NOT_RUN = "not run yet"
 #: What stands in docs/results.md between these is made here.
