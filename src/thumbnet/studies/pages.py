@@ -186,9 +186,10 @@ def _command(name: str, study: Study, rows: Sequence[Row], shown: int) -> str:
             f"{', '.join(map(str, study.seeds))}."]  # fmt: skip
     if rows:
         timed = all(row["seconds"] for row in rows if row["member"] != ENSEMBLE)
-        which = "Together they" if timed else "Those whose time is known"
         told.append(f"Every run is a row of [`{rows_path(name)}`](../../{rows_path(name)}): its experiment in DVC, its "
-                    f"time, and the code that made it. {which} took {duration(seconds)}.")  # fmt: skip
+                    "time where the machine did nothing else, and the code that made it.")  # fmt: skip
+        if seconds:
+            told.append(f"{'Together they' if timed else 'Those whose time is known'} took {duration(seconds)}.")
         planned = {(tuple(run.condition.items()), run.seed) for run in plan_runs(name, study)}
         done = {(tuple((axis, row[axis]) for axis in study.grid), int(row[SEED])) for row in rows}
         if planned - done:
