@@ -143,7 +143,7 @@ CHOICES = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=150, derandomize=True)  # torch has aborted, once, within one of the others
 @given(
     st.lists(st.sampled_from(MAP_TOKENS), max_size=6),
     st.sampled_from(["G", "F"]),
