@@ -20,7 +20,7 @@ from rich.table import Table
 
 from thumbnet import paths
 from thumbnet.data.image_folder import ENDINGS, allow_large_images, decode_image
-from thumbnet.errors import UserError, did_you_mean
+from thumbnet.errors import UserError, did_you_mean, nearest_name
 from thumbnet.judging.ensembling import METHODS, vote
 from thumbnet.params import EvaluateParams, Params
 
@@ -89,7 +89,8 @@ def find_images(places: Sequence[str]) -> list[Path]:
         else:
             files = [Path(match) for match in sorted(glob.glob(place))]
             if not files:
-                hint = did_you_mean(path.name, _names_beside(path))
+                near = nearest_name(path.name, _names_beside(path))
+                hint = f" (did you mean {str(path.with_name(near))!r}?)" if near else ""
                 raise UserError(f"{place}: no such file or folder{hint}")
         found += files
     return found

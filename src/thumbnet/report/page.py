@@ -19,7 +19,6 @@ from thumbnet import paths
 from thumbnet.data.arrays import DatasetInfo, load_info, load_split
 from thumbnet.data.corruption import load_true_labels
 from thumbnet.figures.curves import collect_histories
-from thumbnet.figures.style import HUES, SERIES, SHADE
 from thumbnet.judging.predictions import load_predictions
 from thumbnet.params import Params
 from thumbnet.report.answers import Answers, collect_answers
@@ -152,7 +151,6 @@ def render_report(params: Params, provenance: Provenance) -> str:
         best=next(result for result in results if result.name == ensemble["best_member"]),
         methods=METHODS,
         members=params.members,
-        shades=_shades(len(params.members)),
         sections=_sections(params),
         kinds=KINDS,
         common={key: alt for key, (_, alt) in COMMON.items()},
@@ -195,16 +193,6 @@ def _environment() -> Environment:
     environment.filters["points"] = lambda points: f"{points:+.2f}".replace("-", "\N{MINUS SIGN}")
     environment.filters["thousands"] = lambda number: f"{number:,}"
     return environment
-
-
-def _shades(networks: int) -> str:
-    """The colours that the style sheet lacks, mixed as `thumbnet.figures.style` mixes them."""
-    shades = [f"color-mix(in srgb, var(--s{hue}) {100 * SHADE:g}%, var({other}))"
-              for other in ("--ink", "--card") for hue in range(HUES)]  # fmt: skip
-    before, known = len(SERIES), len(SERIES) + len(shades)
-    further = [f"var(--s{place})" for place in range(max(0, networks - known))]
-    lines = [f"--s{before + place}: {value};" for place, value in enumerate([*shades, *further][: networks - before])]
-    return f":root {{ {' '.join(lines)} }}" if networks > before else ""
 
 
 def _sections(params: Params) -> dict[str, str]:

@@ -38,7 +38,6 @@ def write_page(name: str) -> None:
     """Writes docs/studies/<name>.md and its picture from the study's tables."""
     study, rows = load_study(name), read_rows(rows_path(name))
     groups = findings(name, study, rows)
-    shown = sum(len(finding.rows) for group in groups.values() for finding in group)
     curves = read_rows(curves_path(name))
     page = [f"# {study.title}", study.question.strip()]
     if study.answer:
@@ -54,7 +53,7 @@ def write_page(name: str) -> None:
         page += [f"![{study.title}]({picture.name})", _table(study, group), _notes(study, group)]
     if study.recipe:
         page += ["## Recipe", study.recipe.strip()]
-    page += ["## Runs", _command(name, study, rows, shown)]
+    page += ["## Runs", _command(name, study, rows, [finding for group in groups.values() for finding in group])]
     _write(paths.STUDY_PAGES / f"{name}.md", page)
 
 
@@ -180,7 +179,7 @@ def _notes(study: Study, group: Sequence[Finding]) -> str:
     return "  \n".join(notes)
 
 
-def _command(name: str, study: Study, rows: Sequence[Row], shown: int) -> str:
+def _command(name: str, study: Study, rows: Sequence[Row], found: Sequence[Finding]) -> str:
     seconds = sum(float(row["seconds"]) for row in rows if row["seconds"])
     told = [f"`thumbnet study {name}`, declared in [`studies/{name}.yaml`](../../studies/{name}.yaml); seeds "
             f"{', '.join(map(str, study.seeds))}."]  # fmt: skip
@@ -191,9 +190,10 @@ def _command(name: str, study: Study, rows: Sequence[Row], shown: int) -> str:
         if seconds:
             told.append(f"{'Together they' if timed else 'Those whose time is known'} took {duration(seconds)}.")
         planned = {(tuple(run.condition.items()), run.seed) for run in plan_runs(name, study)}
-        done = {(tuple((axis, row[axis]) for axis in study.grid), int(row[SEED])) for row in rows}
+        done = {(tuple(finding.condition.items()), int(row[SEED])) for finding in found for row in finding.rows}
         if planned - done:
             told.append(f"Of {len(planned)} runs that it declares {len(planned & done)} have been run so far.")
+    shown = sum(len(finding.rows) for finding in found)
     if shown < len(rows):
         told.append(f"{len(rows) - shown} rows there are of settings that the study no longer has.")
     return " ".join(told)

@@ -17,7 +17,7 @@
   }
   const colour = (name) => {
     const place = data.curves.findIndex((curve) => curve.name === name);
-    return place < 0 ? "var(--ink)" : `var(--s${place})`;
+    return place < 0 ? "var(--ink)" : `var(--s${place % 20})`;
   };
   // Long names often differ at their ends only.
   const short = (name) => (name.length > 15 ? `${name.slice(0, 6)}…${name.slice(-7)}` : name);
