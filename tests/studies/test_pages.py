@@ -7,11 +7,16 @@ from pathlib import Path
 
 import pytest
 from matplotlib import image
+from matplotlib.figure import Figure
 
 from thumbnet.errors import UserError
+from thumbnet.figures.studies import Point
+from thumbnet.judging.metrics import wilson_interval
+from thumbnet.studies import pictures
 from thumbnet.studies.command import renew_pages
-from thumbnet.studies.findings import findings
+from thumbnet.studies.findings import Finding, findings
 from thumbnet.studies.pages import MARKS
+from thumbnet.studies.pictures import draw_study
 from thumbnet.studies.planning import plan_runs, read_overrides
 from thumbnet.studies.rows import Row, read_rows, rows_path, write_rows
 from thumbnet.studies.study import SPLITS, load_study
@@ -48,6 +53,7 @@ def made_up(name: str, extra: str = "", images: str = "") -> None:
                 middle = draw.uniform(0.55, 0.65)
                 row |= {f"{split}_accuracy": f"{middle}", f"{split}_loss": "1.2"}
                 row |= {f"{split}_low": f"{middle - 0.03}", f"{split}_high": f"{middle + 0.03}"}
+            row["last_validation_accuracy"] = "0.5"
             rows.append(row)
             for epoch in range(1, 4):
                 figures = {"train_loss": 1 / epoch, "train_accuracy": 0.5, "validation_loss": 1.0}
@@ -87,7 +93,7 @@ def test_a_page_has_a_section_for_what_the_command_line_added() -> None:
     renew_pages(["norms"])
     page = Path("docs/studies/norms.md").read_text()
     assert page.count("![Normalisation under 50,000 parameters]") == 2
-    assert "## With `train.epochs=2`" in page
+    assert "## With `train.epochs=2` in place of 20" in page
     assert Path("docs/studies/norms-2.png").exists()
 
 
@@ -95,8 +101,8 @@ def test_own_images_are_told_by_their_name() -> None:
     made_up("norms", "dataset.name=image_folder train.epochs=2", "cifar-10-jpeg")
     renew_pages(["norms"])
     page, results = Path("docs/studies/norms.md").read_text(), Path("docs/results.md").read_text()
-    assert "With images of cifar-10-jpeg, `train.epochs=2`:" in page
-    assert "), images of cifar-10-jpeg, `train.epochs=2` |" in results
+    assert "With images of cifar-10-jpeg, `train.epochs=2` in place of 20:" in page
+    assert "), images of cifar-10-jpeg, `train.epochs=2` in place of 20 |" in results
 
 
 def test_rows_of_settings_that_the_study_no_longer_has_are_left_out() -> None:
@@ -121,6 +127,29 @@ def test_figures_are_medians_and_quartiles_over_the_seeds() -> None:
     assert spread.middle == pytest.approx(accuracies[1])
     assert spread.low == pytest.approx((accuracies[0] + accuracies[1]) / 2)
     assert batch.seeds == 3
+
+
+def test_after_the_last_epoch_one_seed_has_the_interval_of_as_many_images() -> None:
+    made_up("depth_activation")
+    rows = [row for row in read_rows(rows_path("depth_activation")) if row["seed"] == "1"][:1]
+    low, high = wilson_interval(549, 1000, 0.95)
+    rows[0] |= {"validation_accuracy": "0.549", "validation_low": f"{low:.6f}", "validation_high": f"{high:.6f}"}
+    rows[0]["last_validation_accuracy"] = "0.478"
+    found = Finding({}, "mlp_2000", (rows[0],)).accuracy("last_validation")
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx(wilson_interval(478, 1000, 0.95), abs=1e-4)
+
+
+def test_pictures_put_published_figures_beside_ours_of_the_same_measure_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    made_up("depth_activation")
+    study, rows = load_study("depth_activation"), read_rows(rows_path("depth_activation"))
+    drawn: list[list[Point]] = []
+    monkeypatch.setattr(pictures.figures, "draw_dots", lambda title, points, *rest: drawn.append(points) or Figure())
+    (found,) = findings("depth_activation", study, rows).values()
+    draw_study(study, found, [], Path("picture.png"))
+    beside = {(point.place, point.series): point.published for point in drawn[0]}
+    assert beside["4000", "relu"] == (0.541,)
+    assert beside["4000→2000", "elu"] == (0.537,)  # and not 55.0, which was its best epoch
 
 
 def test_a_page_without_its_marks_is_refused() -> None:

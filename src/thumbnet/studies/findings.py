@@ -1,5 +1,6 @@
 """What the rows of a study say: medians and quartiles of each condition, and published figures beside them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -56,18 +57,18 @@ class Finding:
 
     def accuracy(self, measure: Measure) -> Spread | None:
         """Accuracies from 0 to 1; None where they were not measured."""
+        if len(self.rows) > 1:
+            return _spread([row.get(f"{measure}_median") or row[f"{measure}_accuracy"] for row in self.rows])
+        row = self.rows[0]
         if measure == "last_validation":
-            return _spread([row["last_validation_accuracy"] for row in self.rows])
-        if len(self.rows) == 1:
-            row = self.rows[0]
-            of_seeds = [row[f"{measure}_{what}"] for what in ("median", "p25", "p75")]
-            alone = [row[f"{measure}_{what}"] for what in ("accuracy", "low", "high")]
-            chosen = of_seeds if of_seeds[0] else alone
-            return Spread(*map(float, chosen)) if all(chosen) else None
-        return _spread([row[f"{measure}_median"] or row[f"{measure}_accuracy"] for row in self.rows])
+            return _after_the_last_epoch(row)
+        of_seeds = [row[f"{measure}_{what}"] for what in ("median", "p25", "p75")]
+        alone = [row[f"{measure}_{what}"] for what in ("accuracy", "low", "high")]
+        chosen = of_seeds if of_seeds[0] else alone
+        return Spread(*map(float, chosen)) if all(chosen) else None
 
     def loss(self, measure: Measure) -> Spread | None:
-        """The same for the loss, in nats."""
+        """The same for the loss, in nats; of one run its ends are the loss itself."""
         return _spread([row["last_validation_loss" if measure == "last_validation" else f"{measure}_loss"]
                         for row in self.rows])  # fmt: skip
 
@@ -79,6 +80,27 @@ class Finding:
     def matches(self, when: Mapping[str, Scalar]) -> bool:
         """Whether a published figure is of this condition."""
         return all(self.condition[axis] == label(value) for axis, value in when.items())
+
+
+def _after_the_last_epoch(row: Row) -> Spread | None:
+    """Accuracy on validation after the last epoch; with one seed its Wilson interval.
+
+    The number of images is worked out from the interval of the best epoch, which is on the same ones. With t = z²/n its
+    half-width h and its accuracy p obey h²·(1 + t)² = t·p·(1 - p) + t²/4.
+    """
+    told = [row.get(f"last_validation_{what}", "") for what in ("accuracy", "p25", "p75")]
+    if all(told):
+        return Spread(*map(float, told))
+    best = [row[f"validation_{what}"] for what in ("accuracy", "low", "high")]
+    if not (told[0] and all(best)):
+        return None
+    p, low, high = map(float, best)
+    h, variance = (high - low) / 2, p * (1 - p)
+    a, b = 1 / 4 - h * h, variance - 2 * h * h  # a·t² + b·t = h²
+    t = (math.sqrt(b * b + 4 * a * h * h) - b) / (2 * a)
+    p = float(told[0])
+    centre, half = (p + t / 2) / (1 + t), math.sqrt(t * p * (1 - p) + t * t / 4) / (1 + t)
+    return Spread(p, centre - half, centre + half)
 
 
 def _spread(texts: Sequence[str]) -> Spread | None:
@@ -142,10 +164,18 @@ def ours(figure: Published, finding: Finding) -> Spread | None:
     return Spread(100 * spread.middle, 100 * spread.low, 100 * spread.high) if spread else None
 
 
-def settings(extra: str, found: Sequence[Finding]) -> str:
+def own_images(found: Sequence[Finding]) -> list[str]:
+    """The names of the folders or archives whose images were used in place of the data set's."""
+    return sorted({row.get("own_images", "") for finding in found for row in finding.rows} - {""})
+
+
+def settings(study: Study, extra: str, found: Sequence[Finding]) -> str:
     """What the command line added to a study, for people: which images, and other values in Markdown's code."""
-    images = sorted({row.get("own_images", "") for finding in found for row in finding.rows} - {""})
-    told = extra.split()
-    if images and _OWN_IMAGES in told:
-        told.remove(_OWN_IMAGES)
-    return ", ".join([*(f"images of {name}" for name in images), *(f"`{part}`" for part in told)])
+    images = own_images(found)
+    told = [part for part in extra.split() if not (images and part == _OWN_IMAGES)]
+    return ", ".join([*(f"images of {name}" for name in images), *(_in_place_of(part, study) for part in told)])
+
+
+def _in_place_of(part: str, study: Study) -> str:
+    key = part.partition("=")[0]
+    return f"`{part}`" + (f" in place of {label(study.base[key])}" if key in study.base else "")

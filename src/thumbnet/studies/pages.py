@@ -1,14 +1,22 @@
 """The pages of studies, in Markdown, made from their tables: one for each, the index, and the table of all figures."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from statistics import median
 
 from thumbnet import paths
 from thumbnet.errors import UserError
 from thumbnet.files import fresh_file
 from thumbnet.studies.estimating import duration
-from thumbnet.studies.findings import MEASURES, Finding, Spread, findings, of_published, ours, settings
+from thumbnet.studies.findings import (
+    MEASURES,
+    Finding,
+    Spread,
+    findings,
+    of_published,
+    ours,
+    own_images,
+    settings,
+)
 from thumbnet.studies.pictures import draw_study
 from thumbnet.studies.planning import plan_runs
 from thumbnet.studies.rows import ENSEMBLE, Row, curves_path, read_rows, rows_path
@@ -47,13 +55,13 @@ def write_page(name: str) -> None:
     for number, (extra, group) in enumerate(groups.items(), 1):
         picture = paths.STUDY_PAGES / f"{name}{f'-{number}' if number > 1 else ''}.png"
         if extra:
-            told = settings(extra, group)
+            told = settings(study, extra, group)
             page.append(f"With {told}:" if len(groups) == 1 else f"## With {told}")
         draw_study(study, group, curves, picture)
-        page += [f"![{study.title}]({picture.name})", _table(study, group), _notes(study, group)]
+        page += [f"![{study.title}]({picture.name})", _table(study, group), _notes(name, study, group)]
     if study.recipe:
-        page += ["## Recipe", study.recipe.strip()]
-    page += ["## Runs", _command(name, study, rows, [finding for group in groups.values() for finding in group])]
+        page += ["## Recipe", study.recipe.strip(), "[What S0 to S4 are](README.md#sources)"]
+    page += ["## Runs", _command(name, study, rows, groups)]
     _write(paths.STUDY_PAGES / f"{name}.md", page)
 
 
@@ -63,14 +71,16 @@ def write_index() -> None:
     for name in study_names():
         study = load_study(name)
         done = len({row["experiment"] for row in read_rows(rows_path(name))})
-        answer = _line(study.answer) or (f"{done} runs, no answer yet" if done else NOT_RUN)
+        answer = _line(study.answer) or (f"{done} {'run' if done == 1 else 'runs'}, no answer yet" if done else NOT_RUN)
         lines.append(f"| [{name}]({name}.md) | {_line(study.question)} | {answer} |")
     _write(paths.STUDY_PAGES / "README.md", [
         "# Studies",
-        "Every experiment of the five sources, declared in `studies/` and run by [`thumbnet study`](../studies.md). "
-        "Made by `thumbnet study --pages` from `metrics/studies/`.",
+        "Every experiment of the five sources and some of our own, declared in `studies/` and run by "
+        "[`thumbnet study`](../studies.md). Made by `thumbnet study --pages` from `metrics/studies/`.",
         "\n".join(lines),
+        "## Images",
         IMAGES,
+        "## Sources",
         SOURCES,
     ])  # fmt: skip
 
@@ -102,15 +112,16 @@ def published_table() -> str:
         groups = findings(name, study, read_rows(rows_path(name)))
         for figure in study.published:
             if not figure.repeated:
-                beside = {settings(extra, group): _beside(figure, group, study) for extra, group in groups.items()}
+                beside = {
+                    settings(study, extra, group): _beside(figure, group, study) for extra, group in groups.items()
+                }
                 entries.append((figure, name, {told: spread for told, spread in beside.items() if spread}))
     for figure, name, known in sorted(entries, key=lambda entry: (entry[0].source, entry[1])):
         told = [_ours(figure, spread, added) for added, spread in known.items()]
         differences = [_difference(figure, spread) for spread in known.values()]
-        lines.append(
-            f"| {figure.source} | [{name}](studies/{name}.md) | {figure.what} | {_measured(figure)} | {_given(figure)} "
-            f"| {'<br>'.join(told) or NOT_RUN} | {'<br>'.join(differences)} |"
-        )
+        cells = [figure.source, f"[{name}](studies/{name}.md)", _told(figure), _measured(figure), _given(figure),
+                 "<br>".join(told) or NOT_RUN, "<br>".join(differences)]  # fmt: skip
+        lines.append(_row(cells))
     return "\n".join(lines)
 
 
@@ -124,7 +135,7 @@ def _published_only(study: Study) -> list[str]:
         return []
     lines = ["| published figure | of | value |", "|---|---|---:|"]
     lines += [
-        f"| {figure.source}: {figure.what} | {_measured(figure)} | {_given(figure)} |" for figure in study.published
+        f"| {figure.source}: {_told(figure)} | {_measured(figure)} | {_given(figure)} |" for figure in study.published
     ]
     return ["\n".join(lines)]
 
@@ -162,27 +173,43 @@ def _belongs(figure: Published, finding: Finding, study: Study) -> bool:
     return not whole and finding.matches(figure.when)
 
 
-def _notes(study: Study, group: Sequence[Finding]) -> str:
-    several = any(finding.seeds > 1 for finding in group)
-    single = any(finding.seeds == 1 for finding in group)
-    notes = ["Accuracies in percent, with the weights of the best validation epoch."]
-    if several:
+def _notes(name: str, study: Study, group: Sequence[Finding]) -> str:
+    notes = ["Accuracies in percent, with the weights of the best epoch on validation; in bold the best of validation."]
+    judged = plan_runs(name, study)[0].params.evaluate.train_images
+    share = f"{judged:,} of the training images" if judged else "all training images"
+    notes.append(f"*train*: {share}, judged as those of validation are.")
+    if study.plot.kind == "curves":
+        notes.append("The picture's curves of train are means over each epoch's batches, while the weights change.")
+    if any(finding.seeds > 1 for finding in group):
         notes.append("Of several seeds the median, and the quartiles in brackets.")
-    if single:
+        for measure in ("validation", "test"):
+            widths = [(float(row[f"{measure}_high"]) - float(row[f"{measure}_low"])) / 2 for finding in group
+                      for row in finding.rows if row[f"{measure}_low"]]  # fmt: skip
+            if widths:
+                notes.append(f"A single accuracy on {measure} is good to {_plus_minus(widths)} points (95 %).")
+    if any(int(row["seeds"] or 1) > 1 for finding in group for row in finding.rows):
+        notes.append("The best epoch is that of the first seed.")
+    if any(finding.seeds == 1 for finding in group):
         notes.append("Of one seed the accuracy, and its 95 % interval in brackets.")
-    for measure in ("validation", "test"):
-        widths = [(float(row[f"{measure}_high"]) - float(row[f"{measure}_low"])) / 2 for finding in group
-                  for row in finding.rows if row[f"{measure}_low"]]  # fmt: skip
-        if widths and several:
-            notes.append(f"One accuracy on {measure} is good to ±{100 * median(widths):.1f} points (95 %).")
-    notes += [f"{figure.source}, {figure.what}: {figure.note}" for figure in study.published if figure.note]
+    for images in own_images(group):
+        notes.append(f"[What the images of {images} are](README.md#images)")
+    notes += [f"{figure.source}, {_told(figure)}" for figure in study.published if figure.note]
     return "  \n".join(notes)
 
 
-def _command(name: str, study: Study, rows: Sequence[Row], found: Sequence[Finding]) -> str:
+def _plus_minus(widths: Sequence[float]) -> str:
+    """The least and the greatest half-width, in points."""
+    least, most = f"{100 * min(widths):.1f}", f"{100 * max(widths):.1f}"
+    return f"±{most}" if least == most else f"±{least} to ±{most}"
+
+
+def _command(name: str, study: Study, rows: Sequence[Row], groups: Mapping[str, Sequence[Finding]]) -> str:
+    found = [finding for group in groups.values() for finding in group]
+    commands = [_how_to_run(name, study, extra, group) for extra, group in groups.items()]
+    run_by = " and ".join(commands) or f"`thumbnet study {name}`"
+    seeds = f"seed{'s' if len(study.seeds) > 1 else ''} {', '.join(map(str, study.seeds))}"
+    told = [f"{run_by}, declared in [`studies/{name}.yaml`](../../studies/{name}.yaml) with {seeds}."]
     seconds = sum(float(row["seconds"]) for row in rows if row["seconds"])
-    told = [f"`thumbnet study {name}`, declared in [`studies/{name}.yaml`](../../studies/{name}.yaml); seeds "
-            f"{', '.join(map(str, study.seeds))}."]  # fmt: skip
     if rows:
         timed = all(row["seconds"] for row in rows if row["member"] != ENSEMBLE)
         told.append(f"Every run is a row of [`{rows_path(name)}`](../../{rows_path(name)}): its experiment in DVC, its "
@@ -197,6 +224,14 @@ def _command(name: str, study: Study, rows: Sequence[Row], found: Sequence[Findi
     if shown < len(rows):
         told.append(f"{len(rows) - shown} rows there are of settings that the study no longer has.")
     return " ".join(told)
+
+
+def _how_to_run(name: str, study: Study, extra: str, group: Sequence[Finding]) -> str:
+    """The command that makes these rows, in Markdown's code."""
+    seeds = sorted({int(row[SEED]) for finding in group for row in finding.rows})
+    parts = ["thumbnet study", name, *(f"--seed {seed}" for seed in seeds if seeds != sorted(study.seeds))]
+    parts += [f"-S {part}" for part in extra.split()] + [f"-S dataset.path=…/{images}" for images in own_images(group)]
+    return f"`{' '.join(parts)}`"
 
 
 def _percent(spread: Spread | None, bold: bool = False) -> str:
@@ -215,13 +250,19 @@ def _given(figure: Published) -> str:
     return f"{figure.value:.10g}"
 
 
+def _told(figure: Published) -> str:
+    return _line(f"{figure.what}; {figure.note}" if figure.note else figure.what)
+
+
 def _measured(figure: Published) -> str:
     return MEASURES[figure.split] if figure.measure == "accuracy" else f"loss, {MEASURES[figure.split]}"
 
 
 def _ours(figure: Published, spread: Spread, added: str) -> str:
     digits = 2 if figure.measure == "accuracy" else 4
-    told = f"{spread.middle:.{digits}f} ({spread.low:.{digits}f}–{spread.high:.{digits}f})"
+    told = f"{spread.middle:.{digits}f}"
+    if spread.low < spread.high:
+        told += f" ({spread.low:.{digits}f}–{spread.high:.{digits}f})"
     return f"{told}, {added}" if added else told
 
 

@@ -78,8 +78,8 @@ def _series(axis: str, finding: Finding) -> str:
 
 
 def _beside(figure: Published, finding: Finding, measure: Measure) -> bool:
-    same = figure.split == measure or {figure.split, measure} == {"validation", "last_validation"}
-    return same and figure.measure == "accuracy" and bool(figure.when) and finding.matches(figure.when)
+    same = figure.split == measure and figure.measure == "accuracy"
+    return same and bool(figure.when) and finding.matches(figure.when)
 
 
 def _share(figure: Published) -> float:
@@ -114,6 +114,6 @@ def _curves(study: Study, group: Sequence[Finding], curves: Sequence[Row]) -> li
             by_epoch = [[float(row[column]) for row in rows if int(row["epoch"]) == epoch] for epoch in epochs]
             columns[column] = [float(np.median(values)) for values in by_epoch]
         if epochs:
-            name = ", ".join(finding.condition.values())
+            name = ", ".join(_series(axis, finding) for axis in finding.condition)
             drawn.append(figures.Curve(name, epochs, **columns))
     return drawn

@@ -118,6 +118,8 @@ def rows_of(run: Run, experiment: Experiment, seconds: float) -> tuple[list[Row]
                 "epochs": str(len(history)),
                 "best_epoch": str(trained.get("best_epoch", "")),
                 "last_validation_accuracy": last.get("validation_accuracy", ""),
+                "last_validation_p25": last.get("validation_accuracy_p25", ""),
+                "last_validation_p75": last.get("validation_accuracy_p75", ""),
                 "last_validation_loss": last.get("validation_loss", ""),
                 **_judged(experiment.json(paths.EVALUATE_METRICS / f"{member}.json")),
             }

@@ -31,8 +31,8 @@ QUARTILES = ("p25", "median", "p75")
 COLUMNS = (
     SEED, "seeds", "member", "parameters", "epochs", "best_epoch",
     *(f"{split}_{what}" for split in SPLITS for what in ("accuracy", "low", "high", "loss", *QUARTILES)),
-    "last_validation_accuracy", "last_validation_loss", "seconds", "experiment", "own_images", "extra", "key",
-    "code",
+    "last_validation_accuracy", "last_validation_p25", "last_validation_p75", "last_validation_loss", "seconds",
+    "experiment", "own_images", "extra", "key", "code",
 )  # fmt: skip
 
 
