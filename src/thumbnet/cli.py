@@ -281,19 +281,20 @@ def study(
 
     chosen = study_names() if everything or (pages and not names) else list(names or [])
     if listing:
-        command.list_studies()
+        command.list_studies(read_overrides(overrides or []))
         return
     if not chosen:
         raise UserError("which study? Name some of them, or --all; thumbnet study --list tells what there is")
     if pages:
-        command.renew_pages(chosen)
+        with command.one_at_a_time():
+            command.renew_pages(chosen)
         return
     wishes = command.Wishes(read_overrides(overrides or []), seeds or [], only or [], jobs, renew, dry_run)
     try:
-        done = [command.run_study(name, wishes) for name in chosen]
+        done = command.run_studies(chosen, wishes)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
-    if not all(done):
+    if not done:
         raise typer.Exit(1)
 
 

@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from thumbnet.errors import UserError
 from thumbnet.figures.studies import Point
 from thumbnet.judging.metrics import wilson_interval
-from thumbnet.studies import pictures
 from thumbnet.studies.command import renew_pages
 from thumbnet.studies.findings import Finding, findings
 from thumbnet.studies.pages import MARKS
@@ -95,6 +94,10 @@ def test_a_page_has_a_section_for_what_the_command_line_added() -> None:
     assert page.count("![Normalisation under 50,000 parameters]") == 2
     assert "## With `train.epochs=2` in place of 20" in page
     assert Path("docs/studies/norms-2.png").exists()
+    study = load_study("norms")
+    write_rows("norms", list(study.grid), [row for row in read_rows(rows_path("norms")) if row["extra"]], [])
+    renew_pages(["norms"])
+    assert not Path("docs/studies/norms-2.png").exists()
 
 
 def test_own_images_are_told_by_their_name() -> None:
@@ -144,12 +147,45 @@ def test_pictures_put_published_figures_beside_ours_of_the_same_measure_only(mon
     made_up("depth_activation")
     study, rows = load_study("depth_activation"), read_rows(rows_path("depth_activation"))
     drawn: list[list[Point]] = []
-    monkeypatch.setattr(pictures.figures, "draw_dots", lambda title, points, *rest: drawn.append(points) or Figure())
+
+    def draw(title: str, points: list[Point], *rest: object) -> Figure:
+        drawn.append(points)
+        return Figure()
+
+    monkeypatch.setattr("thumbnet.figures.studies.draw_dots", draw)
     (found,) = findings("depth_activation", study, rows).values()
     draw_study(study, found, [], Path("picture.png"))
     beside = {(point.place, point.series): point.published for point in drawn[0]}
     assert beside["4000", "relu"] == (0.541,)
     assert beside["4000→2000", "elu"] == (0.537,)  # and not 55.0, which was its best epoch
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("test_accuracy", "abc", "line 2: test_accuracy = 'abc' is no number"),
+        ("seed", "", "line 2: seed = '' is no number"),
+        ("train_median", None, "line 2: the column 'train_median' is missing"),
+    ],
+)
+def test_a_damaged_table_is_refused(column: str, value: str | None, message: str) -> None:
+    made_up("norms")
+    rows = read_rows(rows_path("norms"))
+    for row in rows[:1] if value is not None else rows:
+        row.pop(column)
+        row |= {column: value} if value is not None else {}
+    with rows_path("norms").open("w") as file:
+        writer = csv.DictWriter(file, [name for name in rows[-1] if name in rows[0]])
+        writer.writeheader()
+        writer.writerows(rows)
+    with pytest.raises(UserError, match=message):
+        renew_pages(["norms"])
+
+
+def test_a_missing_page_of_results_is_told() -> None:
+    Path("docs/results.md").unlink()
+    with pytest.raises(UserError, match=r"docs/results\.md, where published figures stand, is missing"):
+        renew_pages([])
 
 
 def test_a_page_without_its_marks_is_refused() -> None:

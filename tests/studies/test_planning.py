@@ -7,7 +7,16 @@ import pytest
 import yaml
 
 from thumbnet.errors import UserError
-from thumbnet.studies.planning import Run, changed, hydra, plan_runs, read_overrides, select_runs
+from thumbnet.studies.planning import (
+    Run,
+    changed,
+    hydra,
+    plan_runs,
+    read_overrides,
+    record_overrides,
+    recorded_overrides,
+    select_runs,
+)
 from thumbnet.studies.study import Study
 
 ROOT = Path(__file__).parents[2]
@@ -59,6 +68,29 @@ def test_the_command_line_has_the_last_word_and_is_recorded() -> None:
     assert run.params.train.threads == 1
     assert run.extra == "optimizer.lr=0.5"  # threads change no result
     assert (run.seed, run.name[-3:]) == (7, "-s7")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "train.epochs=2",
+        "optimizer.lr=0.0123456789",
+        "optimizer.lr=1.0e-05",
+        "members=[softmax, mlp_50]",
+        "models.mlp_50.layers=F L20 L10",
+        "train.compile=true",
+        "models.mlp_50.init='zero'",
+        "report.title='1'",
+    ],
+)
+def test_what_the_command_line_adds_is_read_again_as_it_was(text: str) -> None:
+    given = read_overrides([text])
+    assert read_overrides(recorded_overrides(record_overrides(given))) == given
+
+
+def test_seeds_that_are_asked_for_twice_run_once() -> None:
+    one = [run.name for run in plan_runs("rates", study(), seeds=[3])]
+    assert [run.name for run in plan_runs("rates", study(), seeds=[3, 3])] == one
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,12 @@ def write(folder: Path, changes: dict[str, Any]) -> None:
         ({"seeds": [1, 1]}, "seeds = [1, 1]: one of them stands there twice"),
         ({"plot": {"kind": "dots", "x": "netwrok"}}, "no axis of the grid (did you mean 'network'?)"),
         ({"plot": {"kind": "lines"}}, "plot.x is missing"),
+        ({"plot": {"kind": "lines", "x": "network"}}, "plot.kind = lines: network has 'small', which is no number"),
+        (
+            {"plot": {"kind": "lines", "x": "optimizer.lr", "log": True}, "grid": {"optimizer.lr": [0, 1]}},
+            "plot.log: optimizer.lr has 0; a logarithmic axis needs values above 0",
+        ),
+        ({"base": {"seed": 3}}, "seed is no override of a study; write seeds: [1, 2, 3]"),
         ({"plot": {"kind": "pie", "x": "network"}}, "plot.kind = 'pie': allowed are 'dots', 'lines', "),
         ({"skip": [{"network": "large"}]}, "network is never 'large'; grid.network has small, as it is"),
         ({"published": [{"source": "S9", "what": "x", "split": "test", "value": 1}]}, "published.0.source = 'S9'"),

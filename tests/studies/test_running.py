@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 
 from tests.pipeline.conftest import Checkout, make_checkout
 
@@ -124,6 +125,58 @@ def test_what_is_done_is_not_run_again(told: tuple[Checkout, subprocess.Complete
     (checkout.root / "src/thumbnet/training/schedules.py").open("a").write("# mended\n")
     assert "2 of those done are of other code" in study(checkout, "tiny", "--dry-run").stdout
     assert "2 runs, 0 done, 2 to run" in study(checkout, "tiny", "--dry-run", "--renew").stdout
+
+
+@pytest.mark.slow
+def test_an_interrupt_while_a_run_starts_leaves_what_is_not_committed(
+    told: tuple[Checkout, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    """DVC stashes it for a moment."""
+    checkout = Checkout(tmp_path / "checkout")
+    shutil.copytree(told[0].root, checkout.root, symlinks=True)
+    tracked = checkout.root / "dvc.yaml"
+    mine, begun = tracked.read_text() + "# mine\n", time.time()
+    tracked.write_text(mine)
+    process = subprocess.Popen(["python", "-m", "thumbnet.cli", "study", "tiny", "-S", "train.epochs=400"],
+                               cwd=checkout.root, env=checkout.environment(), text=True, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE)  # fmt: skip
+    until = time.monotonic() + 120
+    while tracked.read_text() == mine and time.monotonic() < until:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert "To go on: the same command" in errors
+    assert time.monotonic() < until, "DVC did not take it away"
+    assert tracked.read_text() == mine
+    assert subprocess.run(["git", "stash", "list"], cwd=checkout.root, capture_output=True, check=True).stdout == b""
+    # DVC was left alone until it had brought it back.
+    (log,) = [log for log in (checkout.root / ".dvc/tmp/studies/tiny").glob("*.log") if log.stat().st_mtime > begun]
+    assert "tage '" in log.read_text()
+
+
+@pytest.mark.slow
+def test_mistakes_are_told_before_anything_runs(told: tuple[Checkout, subprocess.CompletedProcess[str]]) -> None:
+    checkout, _ = told
+    for arguments, message in [
+        (["tiny", "tni"], "there is no study 'tni'"),
+        (["tiny", "-S", "seed=3"], "write --seed 3"),
+        (["tiny", "-S", "dataset.name=image_folder", "-S", "dataset.path=nowhere"], "nowhere"),
+    ]:
+        ended = study(checkout, *arguments, "--seed", "5")
+        assert ended.returncode == 1
+        assert message in ended.stderr
+        assert ended.stdout == ""
+        assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.slow
+def test_two_processes_do_not_write_over_each_other(told: tuple[Checkout, subprocess.CompletedProcess[str]]) -> None:
+    checkout, _ = told
+    with FileLock(checkout.root / ".dvc/tmp/studies/lock"):
+        ended = study(checkout, "tiny")
+        assert "another thumbnet study runs in this checkout" in ended.stderr
+        assert ended.returncode == 1
+        assert study(checkout, "tiny", "--dry-run").returncode == 0
 
 
 @pytest.mark.slow

@@ -1,22 +1,25 @@
 """The command `thumbnet study`: the plan, the runs, and the pages."""
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 import typer
+from filelock import FileLock, Timeout
 
 from thumbnet import paths
+from thumbnet.errors import UserError
 from thumbnet.studies.estimating import RESTORED, duration, estimate
 from thumbnet.studies.experiments import (
+    LOGS,
     Experiment,
     Outcome,
     Runner,
     code_version,
     commits_of_checkout,
     find_experiments,
-    remove_experiment,
 )
 from thumbnet.studies.pages import write_index, write_page, write_results
 from thumbnet.studies.planning import Run, plan_runs, present_values, select_runs
@@ -87,19 +90,52 @@ def _place(row: Row) -> tuple[str, int, str, int]:
     return row.get("extra", ""), int(row["seed"]), row["key"], int(row.get("epoch", 0))
 
 
-def run_study(name: str, wishes: Wishes) -> bool:
-    """Shows the plan of a study, runs what is missing, and renews its page.
+def run_studies(names: Sequence[str], wishes: Wishes) -> bool:
+    """Shows the plan of each study, runs what is missing, and renews its page.
+
+    Mistakes in any of them are told before the first one runs.
 
     Returns:
-        Whether all of its runs are done, or it was only to be shown.
+        Whether all of their runs are done, or they were only to be shown.
 
     Raises:
-        UserError: the study or an override cannot be used.
+        UserError: a study or an override cannot be used, or another process runs studies in this checkout.
         KeyboardInterrupt: the user has interrupted; what was finished is kept.
     """
-    study = load_study(name)
-    runs = select_runs(plan_runs(name, study, wishes.extra, wishes.seeds), study, wishes.only)
+    studies = {name: load_study(name) for name in [*study_names(), *names]}  # the index tells of all
+    planned = {
+        name: select_runs(
+            plan_runs(name, studies[name], wishes.extra, wishes.seeds, with_images=True), studies[name], wishes.only
+        )
+        for name in dict.fromkeys(names)
+    }
     commits_of_checkout()
+    if wishes.dry:
+        return all([_run_study(name, studies[name], runs, wishes) for name, runs in planned.items()])
+    with one_at_a_time():
+        return all([_run_study(name, studies[name], runs, wishes) for name, runs in planned.items()])
+
+
+@contextlib.contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Within it no other process runs studies in this checkout: each would write its own rows over the other's.
+
+    Raises:
+        UserError: another one does.
+    """
+    lock = LOGS / "lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(lock, timeout=0):
+            yield
+    except Timeout:
+        raise UserError(
+            "another thumbnet study runs in this checkout; wait for it, or take a clone of your own"
+        ) from None
+
+
+def _run_study(name: str, study: Study, runs: list[Run], wishes: Wishes) -> bool:
+    """One of `run_studies`."""
     ledger = Ledger(name, study)
     code = code_version()
     experiments = find_experiments()
@@ -112,7 +148,7 @@ def run_study(name: str, wishes: Wishes) -> bool:
     failed: list[tuple[Run, Outcome]] = []
     try:
         if plan.to_run:
-            failed = _run_all(name, plan, ledger, experiments, wishes.jobs)
+            failed = _run_all(name, plan, ledger, wishes.jobs)
     finally:
         renew_pages([name])
     for run, outcome in failed:
@@ -129,11 +165,15 @@ def renew_pages(names: Sequence[str]) -> None:
     write_results()
 
 
-def list_studies() -> None:
-    """Prints all studies: name, runs that are done of those that there are, title."""
+def list_studies(extra: Overrides) -> None:
+    """Prints all studies: name, runs that are done of those that there are, title.
+
+    Args:
+        extra: overrides beyond the studies' files.
+    """
     for name in study_names():
         study = load_study(name)
-        runs = plan_runs(name, study)
+        runs = plan_runs(name, study, extra)
         done = {row["key"] for row in read_rows(rows_path(name))}
         count = f"{sum(run.key in done for run in runs)}/{len(runs)}"
         typer.echo(f"{name:<20} {count:>8}  {study.title}")
@@ -189,12 +229,8 @@ def _show(name: str, study: Study, runs: Sequence[Run], plan: Plan, rows: Sequen
         typer.echo(f"    and {len(plan.to_run) - len(listed)} more (--dry-run shows all)")
 
 
-def _run_all(name: str, plan: Plan, ledger: Ledger, experiments: dict[str, Experiment],
-             jobs: int) -> list[tuple[Run, Outcome]]:  # fmt: skip
+def _run_all(name: str, plan: Plan, ledger: Ledger, jobs: int) -> list[tuple[Run, Outcome]]:
     """Runs what there is to run, and returns what failed."""
-    for run in plan.to_run:
-        if run.name in experiments:
-            remove_experiment(run.name)  # of other settings, or of other code
     threads = max(1, (os.cpu_count() or 1) // jobs) if jobs > 1 else 0
     runner = Runner(name, present_values(), threads)
     failed: list[tuple[Run, Outcome]] = []

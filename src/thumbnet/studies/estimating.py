@@ -28,14 +28,16 @@ def estimate(run: Run, rows: Iterable[Row]) -> float:
     known: dict[str, list[float]] = {}
     for row in rows:
         if row["seconds"] and row["epochs"] and row["member"] != ENSEMBLE:
-            known.setdefault(row["member"], []).append(float(row["seconds"]) / int(row["epochs"]))
+            seconds = float(row["seconds"])
+            training = max(seconds - _AROUND, seconds / 10)
+            known.setdefault(row["member"], []).append(training / int(row["epochs"]))
     return sum(_training(run, member, known) for member in run.params.members)
 
 
 def _training(run: Run, member: str, known: Mapping[str, Sequence[float]]) -> float:
     train = run.params.train
     if member in known:
-        return train.epochs * median(known[member])
+        return train.epochs * median(known[member]) + _AROUND
     images = training_images(run.params)
     height, width, channels = input_shape(run.params.dataset)
     classes = len(CATALOGUE[run.params.dataset.name].classes) or 10

@@ -137,10 +137,13 @@ class Runner:
         begun = time.monotonic()
         last: list[str] = []
         trained = False
-        # DVC puts an experiment on a stack and takes it from there in two steps: one at a time until it is off.
+        # DVC stashes what is not committed, puts an experiment on a stack and takes it from there: one at a time until
+        # all is back.
         self._starting.acquire()
         starting = True
         try:
+            if run.name in find_experiments() and not self._stopped.is_set():
+                remove_experiment(run.name)  # of other settings, or of other code
             process = self._start([*command, *run.targets])
             assert process.stdout is not None
             with log.open("w", encoding="utf-8") as file:
@@ -162,6 +165,9 @@ class Runner:
     def stop(self) -> None:
         """Interrupts whatever runs, and waits for it: DVC then puts its copy of the checkout away."""
         self._stopped.set()
+        # A process that starts has the user's changes stashed away, and would leave them there.
+        if self._starting.acquire(timeout=_PATIENCE):
+            self._starting.release()
         running = list(self._running)
         for process in running:
             _signal(process, signal.SIGINT)

@@ -7,7 +7,7 @@ from statistics import median
 
 import numpy as np
 
-from thumbnet.studies.planning import plan_runs, read_overrides
+from thumbnet.studies.planning import plan_runs, read_overrides, recorded_overrides
 from thumbnet.studies.rows import ENSEMBLE, Row
 from thumbnet.studies.study import SEED, Measure, Published, Scalar, Study, label
 
@@ -122,7 +122,7 @@ def current_keys(name: str, study: Study, rows: Sequence[Row]) -> dict[str, dict
     keys: dict[str, dict[str, str]] = {}
     seeds = sorted({*study.seeds, *(int(row[SEED]) for row in rows)})
     for extra in sorted({"", *(row["extra"] for row in rows)}):
-        runs = plan_runs(name, study, read_overrides(extra.split()), seeds)
+        runs = plan_runs(name, study, read_overrides(recorded_overrides(extra)), seeds)
         keys |= {run.key: run.condition for run in runs}
     return keys
 
@@ -150,6 +150,8 @@ def findings(name: str, study: Study, rows: Sequence[Row]) -> dict[str, list[Fin
 
 def of_published(figure: Published, found: Sequence[Finding], ensemble: bool) -> Finding | None:
     """The condition that a published figure belongs to; None where it has no runs."""
+    if not figure.when and len({tuple(finding.condition.items()) for finding in found}) > 1:
+        return None  # of no condition of ours in particular
     matching = [finding for finding in found if finding.matches(figure.when)]
     if ensemble:
         matching = [finding for finding in matching if finding.network == ENSEMBLE]
@@ -172,7 +174,7 @@ def own_images(found: Sequence[Finding]) -> list[str]:
 def settings(study: Study, extra: str, found: Sequence[Finding]) -> str:
     """What the command line added to a study, for people: which images, and other values in Markdown's code."""
     images = own_images(found)
-    told = [part for part in extra.split() if not (images and part == _OWN_IMAGES)]
+    told = [part for part in recorded_overrides(extra) if not (images and part == _OWN_IMAGES)]
     return ", ".join([*(f"images of {name}" for name in images), *(_in_place_of(part, study) for part in told)])
 
 

@@ -1,5 +1,7 @@
 """The pages of studies, in Markdown, made from their tables: one for each, the index, and the table of all figures."""
 
+import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from thumbnet.studies.findings import (
     settings,
 )
 from thumbnet.studies.pictures import draw_study
-from thumbnet.studies.planning import plan_runs
+from thumbnet.studies.planning import plan_runs, recorded_overrides
 from thumbnet.studies.rows import ENSEMBLE, Row, curves_path, read_rows, rows_path
 from thumbnet.studies.study import SEED, Measure, Published, Study, load_study, study_names
 
@@ -52,6 +54,8 @@ def write_page(name: str) -> None:
         page.append(f"**{study.answer.strip()}**")
     if not groups:
         page += [f"{NOT_RUN.capitalize()}: `thumbnet study {name}`.", *_published_only(study)]
+    for old in paths.STUDY_PAGES.glob(f"{name}-[0-9]*.png"):
+        old.unlink()
     for number, (extra, group) in enumerate(groups.items(), 1):
         picture = paths.STUDY_PAGES / f"{name}{f'-{number}' if number > 1 else ''}.png"
         if extra:
@@ -89,8 +93,11 @@ def write_results() -> None:
     """Renews the table of all published figures in docs/results.md.
 
     Raises:
-        UserError: the file has lost the marks between which the table stands.
+        UserError: the file is missing, or has lost the marks between which the table stands.
     """
+    if not paths.RESULTS_PAGE.is_file():
+        page = paths.RESULTS_PAGE
+        raise UserError(f"{page}, where published figures stand, is missing; bring it back with: git checkout {page}")
     text = paths.RESULTS_PAGE.read_text(encoding="utf-8")
     before, begin, rest = text.partition(MARKS[0])
     _, end, after = rest.partition(MARKS[1])
@@ -145,7 +152,8 @@ def _table(study: Study, group: Sequence[Finding]) -> str:
     if any(figure.split == "last_validation" for figure in study.published):
         measures.insert(2, "last_validation")
     axes = list(study.grid)
-    network = ["network"] if study.ensemble else []
+    several = len({tuple(finding.condition.items()) for finding in group}) < len(group)
+    network = ["network"] if study.ensemble or several else []
     header = [*(axis.rpartition(".")[2] for axis in axes), *network, "seeds", "parameters", "best epoch",
               *(MEASURES[measure] for measure in measures)]  # fmt: skip
     if study.published:
@@ -230,7 +238,9 @@ def _how_to_run(name: str, study: Study, extra: str, group: Sequence[Finding]) -
     """The command that makes these rows, in Markdown's code."""
     seeds = sorted({int(row[SEED]) for finding in group for row in finding.rows})
     parts = ["thumbnet study", name, *(f"--seed {seed}" for seed in seeds if seeds != sorted(study.seeds))]
-    parts += [f"-S {part}" for part in extra.split()] + [f"-S dataset.path=…/{images}" for images in own_images(group)]
+    parts += [f"-S {shlex.quote(part)}" for part in recorded_overrides(extra)] + [
+        f"-S dataset.path=…/{images}" for images in own_images(group)
+    ]
     return f"`{' '.join(parts)}`"
 
 
@@ -273,7 +283,9 @@ def _difference(figure: Published, spread: Spread | None) -> str:
 
 
 def _row(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    """Of a table. A bar in a cell, such as in a condition's name, would end it."""
+    escaped = (re.sub(r"(?<!\\)\|", r"\|", cell) for cell in cells)
+    return f"| {' | '.join(escaped)} |"
 
 
 def _line(text: str) -> str:

@@ -4,7 +4,9 @@ import copy
 import hashlib
 import itertools
 import json
+import math
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +85,13 @@ def _matters(key: str, ensemble: bool) -> bool:
     return key not in _ASIDE and section not in _ASIDE_SECTIONS and (ensemble or section != "ensemble")
 
 
-def plan_runs(name: str, study: Study, extra: Overrides | None = None, seeds: list[int] | None = None) -> list[Run]:
+def plan_runs(
+    name: str,
+    study: Study,
+    extra: Overrides | None = None,
+    seeds: list[int] | None = None,
+    with_images: bool = False,
+) -> list[Run]:
     """All runs of a study: every condition with the first seed, then with the second, and so on.
 
     Args:
@@ -91,24 +99,27 @@ def plan_runs(name: str, study: Study, extra: Overrides | None = None, seeds: li
         study: what its file holds.
         extra: overrides that go beyond its file, and have the last word.
         seeds: in place of the study's own.
+        with_images: whether images of the user's own must be there; pages do without.
 
     Raises:
         UserError: an override names no parameter, or its value does not fit.
     """
     values = present_values()
+    if SEED in (extra or {}):
+        raise UserError(f"-S {SEED}: a study runs each of its seeds; write --seed {label((extra or {})[SEED])}")
     extra = {key: _resolved(key, value) for key, value in (extra or {}).items()}
     kept = {
         key: value for key, value in sorted(extra.items()) if key.startswith("models.") or _matters(key, study.ensemble)
     }
-    recorded = " ".join(f"{key}={label(value)}" for key, value in kept.items())
+    recorded = record_overrides(kept)
     runs = []
-    for seed in seeds or study.seeds:
+    for seed in dict.fromkeys(seeds or study.seeds):
         for condition, chosen in _conditions(study):
             where = f"{paths.STUDIES / name}.yaml, {_told(condition)}"
             overrides = _expanded({**study.base, **chosen, SEED: seed, **extra}, values, where)
             whole = changed(values, overrides)
             params = check_params(whole, where)
-            if params.dataset.name != "image_folder" or Path(params.dataset.path).exists():
+            if with_images or params.dataset.name != "image_folder" or Path(params.dataset.path).exists():
                 _check(params, where)
             runs.append(
                 Run(
@@ -151,7 +162,8 @@ def select_runs(runs: list[Run], study: Study, only: list[str]) -> list[Run]:
         wanted.setdefault(axis, set()).add(value)
     chosen = [run for run in runs if all(run.condition[axis] in values for axis, values in wanted.items())]
     if not chosen:
-        raise UserError(f"--only {' --only '.join(only)}: the study skips all such conditions")
+        told = f"--only {' --only '.join(only)}: " if only else ""
+        raise UserError(f"{told}the study skips all such conditions")
     return chosen
 
 
@@ -178,6 +190,28 @@ def read_overrides(texts: list[str]) -> Overrides:
         except yaml.YAMLError:
             raise UserError(f"-S {text}: {value!r} cannot be read as a value") from None
     return overrides
+
+
+def record_overrides(overrides: Overrides) -> str:
+    """Overrides as one text, for the column `extra`; `recorded_overrides` takes it apart again."""
+    return shlex.join(f"{key}={_as_yaml(value)}" for key, value in overrides.items())
+
+
+def recorded_overrides(extra: str) -> list[str]:
+    """The parts of a text of `record_overrides`, as `read_overrides` reads them."""
+    return shlex.split(extra)
+
+
+def _as_yaml(value: Any) -> str:
+    """A value as YAML reads it again, without quotes where none are needed."""
+    short = label(value)
+    try:
+        if read_yaml(short) == value:
+            return short
+    except yaml.YAMLError:
+        pass
+    dumped: str = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=math.inf)
+    return dumped.removesuffix("...\n").strip()
 
 
 def changed(values: Mapping[str, Any], overrides: Overrides) -> dict[str, Any]:

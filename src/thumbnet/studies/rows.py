@@ -1,5 +1,6 @@
 """What came of a study's runs: metrics/studies/<name>.csv, and for curves <name>.curves.csv beside it."""
 
+import contextlib
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,9 @@ Row: TypeAlias = dict[str, str]
 CURVE_COLUMNS = (SEED, "member", "key", "epoch", "train_loss", "train_accuracy", "validation_loss",
                  "validation_accuracy")  # fmt: skip
 ENSEMBLE = paths.ENSEMBLE
+_TEXTS = ("member", "experiment", "own_images", "extra", "key", "code")
+#: Columns that older tables lack.
+_LATER = ("last_validation_p25", "last_validation_p75")
 
 
 def rows_path(study: str) -> Path:
@@ -40,9 +44,28 @@ def read_rows(path: Path) -> list[Row]:
         return []
     with path.open(encoding="utf-8", newline="") as file:
         rows = [dict(row) for row in csv.DictReader(file)]
-    if any("key" not in row or None in row or None in row.values() for row in rows):
-        raise UserError(f"{path} is no table of a study; bring it back with: git checkout {path}")
+    for line, row in enumerate(rows, 2):
+        what = (
+            "it has not as many cells as the first line" if None in row or None in row.values() else _fault(path, row)
+        )
+        if what:
+            raise UserError(f"{path}, line {line}: {what}; bring it back with: git checkout {path}")
     return rows
+
+
+def _fault(path: Path, row: Row) -> str:
+    """What keeps a row from being one of a study's tables; empty for nothing."""
+    columns = CURVE_COLUMNS if path.name.endswith(".curves.csv") else [name for name in COLUMNS if name not in _LATER]
+    missing = [name for name in columns if name not in row]
+    if missing:
+        return f"the column {missing[0]!r} is missing"
+    for name in columns:
+        if name not in _TEXTS and (row[name] or name == SEED):
+            try:
+                float(row[name])
+            except ValueError:
+                return f"{name} = {row[name]!r} is no number"
+    return ""
 
 
 def write_rows(study: str, axes: Sequence[str], rows: Sequence[Row], curves: Sequence[Row]) -> None:
@@ -77,6 +100,9 @@ def overrides_in(values: Mapping[str, Any], run: Run) -> Overrides:
         value: Any = values
         for part in key.split("."):
             value = value[part]
+        if isinstance(value, str) and isinstance(run.overrides[key], float):
+            with contextlib.suppress(ValueError):
+                value = float(value)  # DVC writes 1e-05, which YAML 1.1 takes for text
         found[key] = value
     return found
 

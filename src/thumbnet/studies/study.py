@@ -106,6 +106,14 @@ class Study(Section):
                 self._check_axis("plot", axis)
         if self.plot.kind in ("dots", "lines") and not self.plot.x:
             raise ValueError(f"plot.x is missing: kind {self.plot.kind} needs an axis; the grid has {self._axes()}")
+        if self.plot.kind == "lines":
+            self._check_numbers()
+        given = [
+            self.base,
+            *(chosen for axis in self.grid.values() if isinstance(axis, dict) for chosen in axis.values()),
+        ]
+        if any(SEED in overrides for overrides in given):
+            raise ValueError(f"{SEED} is no override of a study; write seeds: [1, 2, 3]")
         for number, skipped in enumerate(self.skip):
             for axis, left_out in skipped.items():
                 self.check_values(f"skip[{number}]", axis, left_out if isinstance(left_out, list) else [left_out])
@@ -115,6 +123,17 @@ class Study(Section):
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds = {self.seeds}: one of them stands there twice")
         return self
+
+    def _check_numbers(self) -> None:
+        for value in self.grid[self.plot.x]:
+            try:
+                place = float(value)
+            except ValueError:
+                raise ValueError(
+                    f"plot.kind = lines: {self.plot.x} has {value!r}, which is no number; take dots"
+                ) from None
+            if self.plot.log and place <= 0:
+                raise ValueError(f"plot.log: {self.plot.x} has {label(value)}; a logarithmic axis needs values above 0")
 
     def _axes(self) -> str:
         return ", ".join(self.grid)
