@@ -63,6 +63,8 @@ def write_page(name: str) -> None:
             page.append(f"With {told}:" if len(groups) == 1 else f"## With {told}")
         draw_study(study, group, curves, picture)
         page += [f"![{study.title}]({picture.name})", _table(study, group), _notes(name, study, group)]
+    if groups and all(not figure.when for figure in study.published):  # of no condition, so that no table has them
+        page += _published_only(study)
     if study.recipe:
         page += ["## Recipe", study.recipe.strip(), "[What S0 to S4 are](README.md#sources)"]
     page += ["## Runs", _command(name, study, rows, groups)]
@@ -156,7 +158,8 @@ def _table(study: Study, group: Sequence[Finding]) -> str:
     network = ["network"] if study.ensemble or several else []
     header = [*(axis.rpartition(".")[2] for axis in axes), *network, "seeds", "parameters", "best epoch",
               *(MEASURES[measure] for measure in measures)]  # fmt: skip
-    if study.published:
+    compared = any(_belongs(figure, finding, study) for figure in study.published for finding in group)
+    if compared:
         header += ["published", "difference"]
     left = len(axes) + len(network)
     lines = [_row(header), _row(["---"] * left + ["---:"] * (len(header) - left))]
@@ -168,7 +171,7 @@ def _table(study: Study, group: Sequence[Finding]) -> str:
         cells = [*finding.condition.values(), *([finding.network] if network else []), str(finding.seeds),
                  f"{finding.parameters:,}", _best_epoch(finding)]  # fmt: skip
         cells += [_percent(spreads[measure], bold and measure == "validation") for measure in measures]
-        if study.published:
+        if compared:
             beside = [figure for figure in study.published if _belongs(figure, finding, study)]
             cells.append("<br>".join(f"{_given(figure)} {_measured(figure)}" for figure in beside))
             cells.append("<br>".join(_difference(figure, ours(figure, finding)) for figure in beside))
