@@ -72,7 +72,7 @@ def test_every_kind_of_picture_comes_from_the_tables_alone(name: str) -> None:
     page = Path(f"docs/studies/{name}.md").read_text()
     assert "not run yet" not in page.lower()
     for figure in load_study(name).published:
-        assert figure.what in page
+        assert f"{figure.value:.10g}" in page
         assert figure.what in Path("docs/results.md").read_text() or figure.repeated
 
 
