@@ -286,7 +286,7 @@ def study(
     if not chosen:
         raise UserError("which study? Name some of them, or --all; thumbnet study --list tells what there is")
     if pages:
-        with command.one_at_a_time():
+        with command.alone_in_checkout():
             command.renew_pages(chosen)
         return
     wishes = command.Wishes(read_overrides(overrides or []), seeds or [], only or [], jobs, renew, dry_run)

@@ -11,11 +11,11 @@ from thumbnet.studies.planning import (
     Run,
     changed,
     hydra,
+    join_overrides,
     plan_runs,
     read_overrides,
-    record_overrides,
-    recorded_overrides,
     select_runs,
+    split_overrides,
 )
 from thumbnet.studies.study import Study
 
@@ -85,7 +85,7 @@ def test_the_command_line_has_the_last_word_and_is_recorded() -> None:
 )
 def test_what_the_command_line_adds_is_read_again_as_it_was(text: str) -> None:
     given = read_overrides([text])
-    assert read_overrides(recorded_overrides(record_overrides(given))) == given
+    assert read_overrides(split_overrides(join_overrides(given))) == given
 
 
 def test_seeds_that_are_asked_for_twice_run_once() -> None:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,20 @@ TINY = {
 
 def study(checkout: Checkout, *arguments: str) -> subprocess.CompletedProcess[str]:
     return checkout.run("python", "-m", "thumbnet.cli", "study", *arguments)
+
+
+def interrupted(checkout: Checkout, when: Callable[[], bool]) -> tuple[int, str]:
+    """A long study that gets Ctrl-C as soon as something is so; its exit status, and its errors."""
+    command = ["python", "-m", "thumbnet.cli", "study", "tiny", "-S", "train.epochs=400"]
+    process = subprocess.Popen(command, cwd=checkout.root, env=checkout.environment(), text=True,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)  # fmt: skip
+    until = time.monotonic() + 120
+    while not when():
+        assert time.monotonic() < until, "it never came to this"
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    return process.returncode, errors
 
 
 def rows(checkout: Checkout) -> list[dict[str, str]]:
@@ -137,16 +152,9 @@ def test_an_interrupt_while_a_run_starts_leaves_what_is_not_committed(
     tracked = checkout.root / "dvc.yaml"
     mine, begun = tracked.read_text() + "# mine\n", time.time()
     tracked.write_text(mine)
-    process = subprocess.Popen(["python", "-m", "thumbnet.cli", "study", "tiny", "-S", "train.epochs=400"],
-                               cwd=checkout.root, env=checkout.environment(), text=True, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.PIPE)  # fmt: skip
-    until = time.monotonic() + 120
-    while tracked.read_text() == mine and time.monotonic() < until:
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=120)
+    code, errors = interrupted(checkout, lambda: tracked.read_text() != mine)
+    assert code == 130
     assert "To go on: the same command" in errors
-    assert time.monotonic() < until, "DVC did not take it away"
     assert tracked.read_text() == mine
     assert subprocess.run(["git", "stash", "list"], cwd=checkout.root, capture_output=True, check=True).stdout == b""
     # DVC was left alone until it had brought it back.
@@ -185,16 +193,11 @@ def test_an_interrupted_study_goes_on_where_it_was(
 ) -> None:
     checkout = Checkout(tmp_path / "checkout")
     shutil.copytree(told[0].root, checkout.root, symlinks=True)
-    command = ["python", "-m", "thumbnet.cli", "study", "tiny", "-S", "train.epochs=400"]
-    process = subprocess.Popen(command, cwd=checkout.root, env=checkout.environment(), text=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
     logs = checkout.root / ".dvc/tmp/studies/tiny"
-    until = time.monotonic() + 120
-    while not any("epoch" in log.read_text() for log in logs.glob("*dense-*-s1.log")) and time.monotonic() < until:
-        time.sleep(0.2)
-    os.kill(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 130
+    code, errors = interrupted(
+        checkout, lambda: any("epoch" in log.read_text() for log in logs.glob("*dense-*-s1.log"))
+    )
+    assert code == 130
     assert "To go on: the same command" in errors
     assert list((checkout.root / ".dvc/tmp/exps/standalone").glob("tmp*")) == []
     assert "3 runs, 0 done, 3 to run" in study(checkout, "tiny", "-S", "train.epochs=400", "--dry-run").stdout

@@ -110,14 +110,12 @@ def run_studies(names: Sequence[str], wishes: Wishes) -> bool:
         for name in dict.fromkeys(names)
     }
     commits_of_checkout()
-    if wishes.dry:
-        return all([_run_study(name, studies[name], runs, wishes) for name, runs in planned.items()])
-    with one_at_a_time():
+    with contextlib.nullcontext() if wishes.dry else alone_in_checkout():
         return all([_run_study(name, studies[name], runs, wishes) for name, runs in planned.items()])
 
 
 @contextlib.contextmanager
-def one_at_a_time() -> Iterator[None]:
+def alone_in_checkout() -> Iterator[None]:
     """Within it no other process runs studies in this checkout: each would write its own rows over the other's.
 
     Raises:
@@ -135,7 +133,7 @@ def one_at_a_time() -> Iterator[None]:
 
 
 def _run_study(name: str, study: Study, runs: list[Run], wishes: Wishes) -> bool:
-    """One of `run_studies`."""
+    """Shows the plan of one study, runs what is missing of `runs`, and renews its page; returns as `run_studies`."""
     ledger = Ledger(name, study)
     code = code_version()
     experiments = find_experiments()

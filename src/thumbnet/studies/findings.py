@@ -7,7 +7,7 @@ from statistics import median
 
 import numpy as np
 
-from thumbnet.studies.planning import plan_runs, read_overrides, recorded_overrides
+from thumbnet.studies.planning import plan_runs, read_overrides, split_overrides
 from thumbnet.studies.rows import ENSEMBLE, Row
 from thumbnet.studies.study import SEED, Measure, Published, Scalar, Study, label
 
@@ -88,7 +88,7 @@ def _after_the_last_epoch(row: Row) -> Spread | None:
     The number of images is worked out from the interval of the best epoch, which is on the same ones. With t = z²/n its
     half-width h and its accuracy p obey h²·(1 + t)² = t·p·(1 - p) + t²/4.
     """
-    told = [row.get(f"last_validation_{what}", "") for what in ("accuracy", "p25", "p75")]
+    told = [row[f"last_validation_{what}"] for what in ("accuracy", "p25", "p75")]
     if all(told):
         return Spread(*map(float, told))
     best = [row[f"validation_{what}"] for what in ("accuracy", "low", "high")]
@@ -122,7 +122,7 @@ def current_keys(name: str, study: Study, rows: Sequence[Row]) -> dict[str, dict
     keys: dict[str, dict[str, str]] = {}
     seeds = sorted({*study.seeds, *(int(row[SEED]) for row in rows)})
     for extra in sorted({"", *(row["extra"] for row in rows)}):
-        runs = plan_runs(name, study, read_overrides(recorded_overrides(extra)), seeds)
+        runs = plan_runs(name, study, read_overrides(split_overrides(extra)), seeds)
         keys |= {run.key: run.condition for run in runs}
     return keys
 
@@ -174,7 +174,7 @@ def own_images(found: Sequence[Finding]) -> list[str]:
 def settings(study: Study, extra: str, found: Sequence[Finding]) -> str:
     """What the command line added to a study, for people: which images, and other values in Markdown's code."""
     images = own_images(found)
-    told = [part for part in recorded_overrides(extra) if not (images and part == _OWN_IMAGES)]
+    told = [part for part in split_overrides(extra) if not (images and part == _OWN_IMAGES)]
     return ", ".join([*(f"images of {name}" for name in images), *(_in_place_of(part, study) for part in told)])
 
 

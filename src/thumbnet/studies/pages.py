@@ -20,7 +20,7 @@ from thumbnet.studies.findings import (
     settings,
 )
 from thumbnet.studies.pictures import draw_study
-from thumbnet.studies.planning import plan_runs, recorded_overrides
+from thumbnet.studies.planning import plan_runs, split_overrides
 from thumbnet.studies.rows import ENSEMBLE, Row, curves_path, read_rows, rows_path
 from thumbnet.studies.study import SEED, Measure, Published, Study, load_study, study_names
 
@@ -54,6 +54,7 @@ def write_page(name: str) -> None:
         page.append(f"**{study.answer.strip()}**")
     if not groups:
         page += [f"{NOT_RUN.capitalize()}: `thumbnet study {name}`.", *_published_only(study)]
+    # Of sections that there may be no more.
     for old in paths.STUDY_PAGES.glob(f"{name}-[0-9]*.png"):
         old.unlink()
     for number, (extra, group) in enumerate(groups.items(), 1):
@@ -241,9 +242,8 @@ def _how_to_run(name: str, study: Study, extra: str, group: Sequence[Finding]) -
     """The command that makes these rows, in Markdown's code."""
     seeds = sorted({int(row[SEED]) for finding in group for row in finding.rows})
     parts = ["thumbnet study", name, *(f"--seed {seed}" for seed in seeds if seeds != sorted(study.seeds))]
-    parts += [f"-S {shlex.quote(part)}" for part in recorded_overrides(extra)] + [
-        f"-S dataset.path=…/{images}" for images in own_images(group)
-    ]
+    parts += [f"-S {shlex.quote(part)}" for part in split_overrides(extra)]
+    parts += [f"-S dataset.path=…/{images}" for images in own_images(group)]
     return f"`{' '.join(parts)}`"
 
 

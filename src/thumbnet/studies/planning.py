@@ -111,7 +111,7 @@ def plan_runs(
     kept = {
         key: value for key, value in sorted(extra.items()) if key.startswith("models.") or _matters(key, study.ensemble)
     }
-    recorded = record_overrides(kept)
+    recorded = join_overrides(kept)
     runs = []
     for seed in dict.fromkeys(seeds or study.seeds):
         for condition, chosen in _conditions(study):
@@ -192,13 +192,13 @@ def read_overrides(texts: list[str]) -> Overrides:
     return overrides
 
 
-def record_overrides(overrides: Overrides) -> str:
-    """Overrides as one text, for the column `extra`; `recorded_overrides` takes it apart again."""
+def join_overrides(overrides: Overrides) -> str:
+    """Overrides as one text, for the column `extra`; `split_overrides` takes it apart again."""
     return shlex.join(f"{key}={_as_yaml(value)}" for key, value in overrides.items())
 
 
-def recorded_overrides(extra: str) -> list[str]:
-    """The parts of a text of `record_overrides`, as `read_overrides` reads them."""
+def split_overrides(extra: str) -> list[str]:
+    """The parts of a text of `join_overrides`, as `read_overrides` reads them."""
     return shlex.split(extra)
 
 

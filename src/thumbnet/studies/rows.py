@@ -20,8 +20,6 @@ CURVE_COLUMNS = (SEED, "member", "key", "epoch", "train_loss", "train_accuracy",
                  "validation_accuracy")  # fmt: skip
 ENSEMBLE = paths.ENSEMBLE
 _TEXTS = ("member", "experiment", "own_images", "extra", "key", "code")
-#: Columns that older tables lack.
-_LATER = ("last_validation_p25", "last_validation_p75")
 
 
 def rows_path(study: str) -> Path:
@@ -45,17 +43,17 @@ def read_rows(path: Path) -> list[Row]:
     with path.open(encoding="utf-8", newline="") as file:
         rows = [dict(row) for row in csv.DictReader(file)]
     for line, row in enumerate(rows, 2):
-        what = (
-            "it has not as many cells as the first line" if None in row or None in row.values() else _fault(path, row)
-        )
-        if what:
-            raise UserError(f"{path}, line {line}: {what}; bring it back with: git checkout {path}")
+        fault = _fault(path, row)
+        if fault:
+            raise UserError(f"{path}, line {line}: {fault}; bring it back with: git checkout {path}")
     return rows
 
 
 def _fault(path: Path, row: Row) -> str:
     """What keeps a row from being one of a study's tables; empty for nothing."""
-    columns = CURVE_COLUMNS if path.name.endswith(".curves.csv") else [name for name in COLUMNS if name not in _LATER]
+    columns = CURVE_COLUMNS if path.name.endswith(".curves.csv") else COLUMNS
+    if None in row or None in row.values():
+        return "it has not as many cells as the first line"
     missing = [name for name in columns if name not in row]
     if missing:
         return f"the column {missing[0]!r} is missing"

@@ -93,7 +93,7 @@ class Study(Section):
     """Two lines, written when the runs are done."""
 
     @model_validator(mode="after")
-    def _names_are_known(self) -> "Study":
+    def _is_consistent(self) -> "Study":
         for axis, values in self.grid.items():
             if axis in COLUMNS:
                 raise ValueError(
@@ -107,7 +107,7 @@ class Study(Section):
         if self.plot.kind in ("dots", "lines") and not self.plot.x:
             raise ValueError(f"plot.x is missing: kind {self.plot.kind} needs an axis; the grid has {self._axes()}")
         if self.plot.kind == "lines":
-            self._check_numbers()
+            self._check_places_on_a_line()
         given = [
             self.base,
             *(chosen for axis in self.grid.values() if isinstance(axis, dict) for chosen in axis.values()),
@@ -124,7 +124,7 @@ class Study(Section):
             raise ValueError(f"seeds = {self.seeds}: one of them stands there twice")
         return self
 
-    def _check_numbers(self) -> None:
+    def _check_places_on_a_line(self) -> None:
         for value in self.grid[self.plot.x]:
             try:
                 place = float(value)
