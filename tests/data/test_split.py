@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from thumbnet.data import arrays
@@ -68,11 +68,14 @@ def test_holdout_is_the_last_of_train_and_test_halves_the_first_of_test():
     counts=st.lists(st.integers(20, 60), min_size=2, max_size=5),
     seed=st.integers(0, 2**31 - 1),
 )
+@example(share=0.3046875, counts=[20, 36], seed=0)  # 18 of 56, of which the second class has 12, and 10.97 is its share
 def test_fraction_takes_its_share_of_every_class(share, counts, seed):
     labels = np.repeat(np.arange(len(counts)), counts)
     plan = plan_split(labels, TEST, params("fraction", share), seed)
     taken = np.bincount(labels[plan["validation"][1]], minlength=len(counts))
-    assert np.all(np.abs(taken - share * np.array(counts)) <= 1 + 1e-9)
+    # Both the split and, within it, each class is of whole images.
+    assert abs(taken.sum() - share * len(labels)) < 1 + 1e-9
+    assert np.all(np.abs(taken - taken.sum() * np.array(counts) / len(labels)) < 1 + 1e-9)
     assert sorted([*plan["train"][1], *plan["validation"][1]]) == list(range(len(labels)))
 
 
