@@ -39,8 +39,10 @@ def study(checkout: Checkout, *arguments: str) -> subprocess.CompletedProcess[st
     return checkout.run("python", "-m", "thumbnet.cli", "study", *arguments)
 
 
-def interrupted(checkout: Checkout, when: Callable[[], bool]) -> tuple[int, str]:
-    """A long study that gets Ctrl-C as soon as something is so; its exit status, and its errors."""
+def interrupted(
+    checkout: Checkout, when: Callable[[], bool], number: signal.Signals = signal.SIGINT
+) -> tuple[int, str]:
+    """A long study that gets a signal as soon as something is so; its exit status, and its errors."""
     command = ["python", "-m", "thumbnet.cli", "study", "tiny", "-S", "train.epochs=400"]
     process = subprocess.Popen(command, cwd=checkout.root, env=checkout.environment(), text=True,
                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)  # fmt: skip
@@ -48,7 +50,7 @@ def interrupted(checkout: Checkout, when: Callable[[], bool]) -> tuple[int, str]
     while not when():
         assert time.monotonic() < until, "it never came to this"
         time.sleep(0.01)
-    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, number)
     _, errors = process.communicate(timeout=120)
     return process.returncode, errors
 
@@ -188,14 +190,15 @@ def test_two_processes_do_not_write_over_each_other(told: tuple[Checkout, subpro
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_study_goes_on_where_it_was(
-    told: tuple[Checkout, subprocess.CompletedProcess[str]], tmp_path: Path
+    told: tuple[Checkout, subprocess.CompletedProcess[str]], tmp_path: Path, number: signal.Signals
 ) -> None:
     checkout = Checkout(tmp_path / "checkout")
     shutil.copytree(told[0].root, checkout.root, symlinks=True)
     logs = checkout.root / ".dvc/tmp/studies/tiny"
     code, errors = interrupted(
-        checkout, lambda: any("epoch" in log.read_text() for log in logs.glob("*dense-*-s1.log"))
+        checkout, lambda: any("epoch" in log.read_text() for log in logs.glob("*dense-*-s1.log")), number
     )
     assert code == 130
     assert "To go on: the same command" in errors

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -100,7 +101,7 @@ def run_studies(names: Sequence[str], wishes: Wishes) -> bool:
 
     Raises:
         UserError: a study or an override cannot be used, or another process runs studies in this checkout.
-        KeyboardInterrupt: the user has interrupted; what was finished is kept.
+        KeyboardInterrupt: the user has interrupted, or killed it; what was finished is kept.
     """
     studies = {name: load_study(name) for name in [*study_names(), *names]}  # the index tells of all
     planned = {
@@ -110,7 +111,7 @@ def run_studies(names: Sequence[str], wishes: Wishes) -> bool:
         for name in dict.fromkeys(names)
     }
     commits_of_checkout()
-    with contextlib.nullcontext() if wishes.dry else alone_in_checkout():
+    with contextlib.nullcontext() if wishes.dry else alone_in_checkout(), _kill_as_interrupt():
         return all([_run_study(name, studies[name], runs, wishes) for name, runs in planned.items()])
 
 
@@ -130,6 +131,25 @@ def alone_in_checkout() -> Iterator[None]:
         raise UserError(
             "another thumbnet study runs in this checkout; wait for it, or take a clone of your own"
         ) from None
+
+
+@contextlib.contextmanager
+def _kill_as_interrupt() -> Iterator[None]:
+    """Within it `kill`, a shutdown and a terminal that is closed interrupt, as Ctrl-C does: DVC would run on alone.
+
+    What the caller has had ignored, such as by `nohup`, stays ignored.
+    """
+    names = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    ours = [number for number, handler in before.items() if handler == signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _run_study(name: str, study: Study, runs: list[Run], wishes: Wishes) -> bool:
