@@ -169,6 +169,10 @@ def test_a_bad_line_is_refused_by_its_token_and_shapes(line: str, told: list[str
         ("C6 N G", "group", 6, 'token 2 ("N"): each channel has the same mean'),
         ("C6 N G", "group", 3, None),
         ("C1 N G", "layer", 2, 'token 2 ("N"): each channel has the same mean'),
+        ("C6 N A7 c4 G", "instance", 2, 'token 2 ("N"): each channel has the same mean'),  # of all places, once each
+        ("C6 N A7/3 G", "instance", 2, None),  # some count twice
+        ("C6 N A5 G", "instance", 2, None),  # some are left out
+        ("C6 N c4/2 G", "instance", 2, None),
         ("C6 N P G", "instance", 2, None),
         ("C6 N F", "instance", 2, None),
         ("C6 G", "instance", 2, None),  # the activation is between
@@ -185,11 +189,25 @@ def test_a_normalisation_that_cannot_be_is_refused(line: str, norm: NormKind, gr
     assert told in str(refused.value)
 
 
-def test_with_act_norm_instance_normalisation_comes_before_g_unless_the_input_is_added() -> None:
-    params = ModelParams(layers="C6 C6+ G", norm="instance", order="act_norm")
-    check_network("in", params, GREY)
-    with pytest.raises(UserError, match=r'token 1 \("C6"\): each channel has the same mean'):
-        check_network("in", params.model_copy(update={"layers": "C6 c4 G"}), GREY)
+@pytest.mark.parametrize(
+    ("line", "token"),
+    [
+        ("C6 c4 G", '1 ("C6")'),
+        ("C6 C6+ G", '2 ("C6+")'),  # both that are added have equal means
+        ("C6 C6+ P C6+ G", None),  # the pool's have others
+        ("C6 C6+ A C6+ c4 G", '4 ("C6+")'),
+        ("C6 c6 C6+ F", None),
+        ("c6 C6+ G", None),
+    ],
+)
+def test_with_act_norm_g_never_takes_means_that_are_equal(line: str, token: str | None) -> None:
+    params = ModelParams(layers=line, norm="instance", order="act_norm")
+    if token is None:
+        check_network("in", params, GREY)
+        return
+    with pytest.raises(UserError) as refused:
+        check_network("in", params, GREY)
+    assert f"token {token}: each channel has the same mean" in str(refused.value)
 
 
 def test_groups_divide_what_maxout_normalises() -> None:

@@ -13,7 +13,7 @@ from thumbnet.nets.layers import Residual, make_activation, make_norm
 from thumbnet.nets.notation import (
     Shape,
     Step,
-    check_norm,
+    check_norms,
     computed_channels,
     has_bias,
     normalised_shape,
@@ -52,6 +52,7 @@ def build_line(params: ModelParams, image: Shape, classes: int) -> nn.Sequential
         One module per token, in order, and the classifier after them.
     """
     steps = plan(parse(params.layers), image)
+    check_norms(steps, params)
     layers = [_make_layer(step, params) for step in steps]
     features = steps[-1].after.channels if steps else image.size
     network = nn.Sequential(*layers, nn.Linear(features, classes))
@@ -65,7 +66,6 @@ def count_parameters(network: nn.Module) -> int:
 
 
 def _make_layer(step: Step, params: ModelParams) -> nn.Module:
-    check_norm(step, params)
     token = step.token
     match token.kind:
         case "C" | "c" | "S" | "L":

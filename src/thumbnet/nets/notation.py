@@ -141,7 +141,6 @@ class Step:
         normalised: whether the network's normalisation stands here: with every C, S and L, or, in a line with an N, at
             the Ns alone.
         meets_norm: whether an N comes directly after it.
-        averaged: whether a G takes the mean of its outputs, or of sums of them: nothing but c and D is between.
     """
 
     token: Token
@@ -150,7 +149,6 @@ class Step:
     after: Shape
     normalised: bool
     meets_norm: bool
-    averaged: bool
 
 
 def parse(line: str) -> tuple[Token, ...]:
@@ -187,8 +185,7 @@ def plan(tokens: tuple[Token, ...], image: Shape) -> list[Step]:
             )
         normalised = token.kind == "N" if alone else token.is_activated
         meets_norm = position < len(tokens) and tokens[position].kind == "N"
-        averaged = next((later.kind for later in tokens[position:] if later.kind not in ("c", "D")), None) == "G"
-        steps.append(Step(token, position, before, shape, normalised, meets_norm, averaged))
+        steps.append(Step(token, position, before, shape, normalised, meets_norm))
     if not shape.is_flat:
         end = f"after {tokens[-1]}" if tokens else "of the images themselves"
         raise UserError(f"the classifier needs a flat input, and the shape {end} is {shape}; end the line with G or F")
@@ -202,38 +199,69 @@ def check_network(member: str, params: ModelParams, image: Shape) -> None:
         UserError: it does not; the message names the member and the token.
     """
     try:
-        for step in plan(parse(params.layers), image):
-            check_norm(step, params)
+        check_norms(plan(parse(params.layers), image), params)
     except UserError as error:
         raise UserError(f"models.{member}.layers = {params.layers!r}, on images of {image}: {error}") from None
 
 
-def check_norm(step: Step, params: ModelParams) -> None:
-    """Checks that a normalisation can do something with what it gets.
+def check_norms(steps: list[Step], params: ModelParams) -> None:
+    """Checks that the normalisations of a line can do something with what they get.
 
     Raises:
-        UserError: an N has no normalisation; the layer's channels cannot be divided into groups; a mean is that of a
-            single value, so that nothing but zeros would come out; or instance normalisation comes before G, which
-            would take the means that were just made equal for all images.
+        UserError: an N has no normalisation; a layer's channels cannot be divided into groups; a mean is that of a
+            single value, so that nothing but zeros would come out; or G takes the means of channels that instance
+            normalisation has just made equal for all images.
     """
+    equal: Step | None = None  # the normalisation since which each channel has the same mean in all images
+    for step in steps:
+        _check_norm(step, params)
+        if step.token.kind == "G" and equal:
+            message = (
+                "each channel has the same mean in all images after this normalisation, and means are what G takes; "
+                "put an activation between them, or F in place of G"
+            )
+            raise _error(equal.token, equal.position, message)
+        if _equals_means(step, params):
+            equal = step if equal or not step.token.residual else None  # what is added may have other means
+        elif not _keeps_means_equal(step):
+            equal = None
+
+
+def _check_norm(step: Step, params: ModelParams) -> None:
     shape = normalised_shape(step, params)
     if shape is None:
         if step.token.kind == "N":
             message = "norm: none says nothing of which normalisation N is; allowed are batch, group, layer, instance"
             raise _error(step.token, step.position, message)
         return
-    groups = {"group": params.groups, "layer": 1, "instance": shape.channels}.get(params.norm)
-    if groups is None:  # batch normalisation: what its means are taken over is more than one image
+    groups = _groups(shape, params)
+    if groups is None:
         return
     if shape.channels % groups:
         raise _error(step.token, step.position, f"{shape.channels} channels cannot be divided into groups = {groups}")
     if shape.size == groups:
         message = f"{params.norm} normalisation of {shape} would take each mean of a single value, and leave only zeros"
         raise _error(step.token, step.position, message)
-    last = step.token.kind == "N" or (params.order == "act_norm" and not step.token.residual)
-    if groups == shape.channels and last and step.averaged:
-        message = "each channel has the same mean in all images after this normalisation, and means are what G takes"
-        raise _error(step.token, step.position, f"{message}; put an activation between them, or F in place of G")
+
+
+def _groups(shape: Shape, params: ModelParams) -> int | None:
+    """How many means are taken of each image; None for batch normalisation, whose means are of more than one."""
+    return {"group": params.groups, "layer": 1, "instance": shape.channels}.get(params.norm)
+
+
+def _equals_means(step: Step, params: ModelParams) -> bool:
+    """Whether a step ends with a normalisation of each channel of each image, but for an input that is added."""
+    shape = normalised_shape(step, params)
+    last = step.token.kind == "N" or params.order == "act_norm"
+    return shape is not None and last and not shape.is_flat and _groups(shape, params) == shape.channels
+
+
+def _keeps_means_equal(step: Step) -> bool:
+    """Whether means that are equal in all images stay so: of sums of channels, and where each place counts once."""
+    token, height, width = step.token, step.before.height or 0, step.before.width or 0
+    if token.kind == "A":
+        return token.effective_stride == token.window and height % token.window == width % token.window == 0
+    return token.kind == "D" or (token.kind == "c" and token.effective_stride == 1)
 
 
 def normalised_shape(step: Step, params: ModelParams) -> Shape | None:

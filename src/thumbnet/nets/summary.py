@@ -17,7 +17,7 @@ from thumbnet.nets.notation import (
     Shape,
     Step,
     Token,
-    check_norm,
+    check_norms,
     computed_channels,
     has_bias,
     normalised_shape,
@@ -120,8 +120,7 @@ def summarise(name: str, params: NetworkParams, image: Shape, classes: int) -> S
 
         return Summary(name, params, image, classes, trace_layers(params, image, classes))
     steps = plan(parse(params.layers), image)
-    for step in steps:
-        check_norm(step, params)
+    check_norms(steps, params)
     sight = _Sight(image)
     layers = [_layer_of(step, params, sight) for step in steps]
     features = steps[-1].after.size if steps else image.size
