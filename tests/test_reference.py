@@ -41,11 +41,33 @@ def test_every_parameter_tells_what_it_takes_and_means(row: str) -> None:
 @pytest.mark.parametrize(
     "row",
     [
-        "| `train.epochs` | whole number ≥ 1, ≤ 10,000 | – | How often every training image is seen. |",
+        "| `train.epochs` | whole number ≥ 1, ≤ 10,000 | – | Passes over the training images. ",
+        "| `optimizer.lr` | number > 0, ≤ 1,000,000 | – | ",
         "| `models.<name>.norm` | `batch`, `group`, `layer`, `instance`, `none` | `none` | ",
         "| `evaluate.splits` | list of `train`, `validation`, `test` | – | ",
         "| `optimizer.nesterov` | `true`, `false` | – | ",
+        "| `members` | list of text, 1 at least | – | ",
+        "| `gallery.explain` | list of 2 whole numbers | – | ",
+        "| `gallery.bars` | list of whole numbers, 40 at most | – | ",
+        "| `report.title` | text of 200 characters at most | – | ",
     ],
 )
 def test_rows_tell_types_ranges_and_defaults(row: str) -> None:
     assert f"\n{row}" in REFERENCE
+
+
+def test_stages_that_read_a_parameter_are_told() -> None:
+    """As dvc.yaml has them; of the report, which reads all, the introduction tells."""
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    introduction, _, *sections = REFERENCE.split("\n## ")
+    assert "`report`, which shows\nall parameters" in introduction
+    texts = {section.split("`")[1].removesuffix(".<name>"): section for section in sections}
+    for stage, content in stages.items():
+        for parameter in content.get("params", []) if stage != "report" else []:
+            section, _, key = parameter.partition(".")
+            if section not in texts:
+                continue  # at the top level
+            told = texts[section].split("\n\n")[1]  # the section's own sentence
+            if key and section != "models":
+                told += next(row for row in texts[section].splitlines() if row.startswith(f"| `{parameter}` |"))
+            assert f"`{stage}`" in told, (stage, parameter)

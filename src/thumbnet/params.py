@@ -201,19 +201,21 @@ class TrainParams(Section):
     """The training loop: read by `train`."""
 
     epochs: int = Field(ge=1, le=10_000)
-    """How often every training image is seen."""
+    """Passes over the training images. Each is in whole batches, in an order drawn anew: up to `batch_size` − 1 images
+    are left over, others each time."""
     batch_size: int = Field(ge=1)
-    """Images per step of the optimizer."""
+    """Images per step of the optimizer; the whole split where it has fewer."""
     device: Device
-    """`auto`: CUDA where there is one, else MPS, else the CPU."""
+    """`auto`: CUDA where there is one, else MPS, else the CPU. Read by `evaluate`, too."""
     precision: Precision
     """`auto`: bf16 where the hardware multiplies it faster than fp32, else fp32."""
     threads: int = Field(ge=0, le=1024)
-    """On the CPU: threads of one training; 0 for one per core. Several trainings at a time want cores / trainings."""
+    """On the CPU: threads of one training; 0 for one per core. Several trainings at a time want cores / trainings.
+    Read by `evaluate`, too."""
     ema: Number = Field(ge=0, lt=1)
     """Decay of the exponential moving average of the weights, which is what is validated and kept; 0 for none."""
     keep: Kept
-    """The weights of the epoch that is best by this are kept."""
+    """The weights of the epoch that is best by this are kept. Read by `curves`, too, which marks it."""
     seeds: int = Field(ge=1, le=1000)
     """Networks that are trained, from the seeds `seed`, `seed` + 1 and so on, for medians and quartiles of their
     figures. The first of them is the one that is shown; the others may join it in the ensemble (`ensemble.seeds`)."""
@@ -238,7 +240,7 @@ class OptimizerParams(Section):
     momentum: Number = Field(ge=0, lt=1)
     """`sgd`, `rmsprop` and `muon` only."""
     nesterov: bool
-    """`sgd` and `muon` only."""
+    """`sgd` and `muon` only; needs `momentum` > 0."""
 
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> "OptimizerParams":
@@ -315,7 +317,8 @@ class EarlyStoppingParams(Section):
 
 
 class AugmentParams(Section):
-    """Random changes of the training images, drawn anew for each image and epoch: read by `train`."""
+    """Random changes of the training images, drawn anew for each image and epoch: read by `train`, and by
+    `preview`, which shows them."""
 
     flip: FlipKind
     """Mirror left and right: `random`, with probability 1/2; `alternating`, every image in every second epoch, half of
@@ -325,11 +328,12 @@ class AugmentParams(Section):
     shift: Number = Field(ge=0, lt=1)
     """Shift by up to this share of height and width either way, to fractions of pixels."""
     crop: int = Field(ge=0, le=64)
-    """Shift by up to this many whole pixels either way; 0 for none."""
+    """Shift by up to this many whole pixels either way, fewer than the image's side has; 0 for none."""
     border: Border
     """What rotations, shifts and crops bring in from outside: black, or the image reflected at its edges."""
     cutout: int = Field(ge=0)
-    """The side in pixels of a square that is blackened, its centre anywhere in the image; 0 for none."""
+    """The side in pixels of a square that is blackened, its centre anywhere in the image; shorter than the image's; 0
+    for none."""
     pixel_noise: Number = Field(ge=0, le=100)
     """The variance of Gaussian noise of mean 0, on a scale where pixels go from 0 to 1, drawn anew for each batch."""
 
@@ -342,7 +346,7 @@ class AugmentParams(Section):
 class EvaluateParams(Section):
     """What is judged: read by `evaluate`."""
 
-    splits: list[SplitName] = Field(min_length=1)
+    splits: list[SplitName]
     """Validation and test, and train where wanted."""
     train_images: int = Field(ge=0)
     """Of train, judge so many images at most, evenly spaced: all of them take a good part of an epoch's time; 0 for
@@ -355,7 +359,7 @@ class EvaluateParams(Section):
     border: Border
     """What such shifts bring in from outside: black, or the image reflected at its edges."""
     confidence: Number = Field(gt=0, lt=1)
-    """Confidence level of the Wilson interval beside each accuracy."""
+    """Confidence level of the Wilson interval beside each accuracy. Read by `ensemble`, too."""
 
     @model_validator(mode="after")
     def _splits_that_later_stages_need(self) -> "EvaluateParams":
@@ -379,7 +383,8 @@ class EnsembleParams(Section):
 
 
 class GalleryParams(Section):
-    """Images with what networks make of them: read by `gallery`, `explain` and `shared`."""
+    """Images with what networks make of them: read by `gallery`, `explain` and `shared`. Rows and columns go from 1 to
+    20."""
 
     validation: list[int] = Field(min_length=2, max_length=2)
     """Rows and columns of the gallery of validation mistakes."""
@@ -398,7 +403,7 @@ class GalleryParams(Section):
     """Test images, counted from 0, that are shown beside bars of their class probabilities; none: mistakes and the
     least confident right predictions."""
     explain: list[int] = Field(min_length=2, max_length=2)
-    """Numbers of mistakes and of right predictions on test that Grad-CAM explains."""
+    """Numbers of mistakes and of right predictions on test that Grad-CAM explains, from 1 to 50 each."""
 
     @model_validator(mode="after")
     def _sizes_in_range(self) -> "GalleryParams":
@@ -431,7 +436,8 @@ class Params(Section):
     corruption: CorruptionParams
     normalisation: NormalisationParams
     members: list[MemberName] = Field(min_length=1)
-    """The entries of `models` that are trained; their ensemble comes after them."""
+    """The entries of `models` that are trained, each once; their ensemble comes after them. Names start with a letter
+    and have letters, digits, - and _; `ensemble` is taken."""
     models: dict[MemberName, NetworkParams]
     train: TrainParams
     optimizer: OptimizerParams
@@ -526,17 +532,22 @@ def _explain(error: dict[str, Any]) -> str:
             return str(context["error"])
         case "string_pattern_mismatch" if section is TorchvisionParams:
             return f"{key} = {given!r}: names there have small letters, digits and _ only, such as resnet18"
+        case "string_too_short":  # the least is one character everywhere
+            return f"{key} is empty"
+        case "string_too_long":
+            return f"{key} has {len(given)} characters; allowed are {context['max_length']} at most"
+        case "too_short" | "too_long" as wrong:
+            most = "at most" if wrong == "too_long" else "at least"
+            limit = context[f"{'max' if wrong == 'too_long' else 'min'}_length"]
+            entries = "entry" if limit == 1 else "entries"
+            return f"{key} = {given!r}: must have {most} {limit} {entries}, and has {context['actual_length']}"
         case "string_pattern_mismatch":
             return f"{key} = {given!r}: a name starts with a letter and has letters, digits, - and _ only"
         case "dict_type" | "model_type" | "model_attributes_type":
             return f"{key} = {given!r}: must be a section with keys of its own"
         case _:
             message = error["msg"].removeprefix("Input should be ").replace("Input should have", "must have")
-            return (
-                f"{key} = {given!r}: must be {message}"
-                if not message.startswith(("must", "List"))
-                else f"{key} = {given!r}: {message}"
-            )
+            return f"{key} = {given!r}: {message if message.startswith('must') else f'must be {message}'}"
 
 
 def _locate(location: list[str]) -> tuple[list[str], type[Section]]:

@@ -18,7 +18,8 @@ whether the file can be used. More on [networks](notation.md), [data](data.md), 
 [sweeps](sweeps.md).
 
 A dash under *default* means that the key must be in `params.yaml`. A section that is read by a stage makes that stage
-run again when a value in it changes; what comes after runs again where its inputs have changed."""
+run again when a value in it changes; what comes after runs again where its inputs have changed. `report`, which shows
+all parameters, reads every section."""
 
 #: What pydantic calls a bound, and what people write.
 _BOUNDS = {"ge": "≥ {}", "gt": "> {}", "le": "≤ {}", "lt": "< {}"}
@@ -30,8 +31,10 @@ def params_reference() -> str:
     parts = [_INTRODUCTION, "## Top level", _table(top, "")]
     for name, field in Params.model_fields.items():
         for section in sections_in(field.annotation):
-            key = f"{name}.<name>" if get_origin(field.annotation) is dict else name
-            parts += [f"## `{key}`", _prose(section.__doc__ or ""), _table(section.model_fields, f"{key}.")]
+            key, heading = name, f"## `{name}`"
+            if get_origin(field.annotation) is dict:  # of networks, whose kind the first of their keys tells
+                key, heading = f"{name}.<name>", f"## `{name}.<name>` with `{next(iter(section.model_fields))}`"
+            parts += [heading, _prose(section.__doc__ or ""), _table(section.model_fields, f"{key}.")]
     return "\n\n".join(parts) + "\n"
 
 
@@ -62,11 +65,18 @@ def _allowed(annotation: Any, metadata: list[Any]) -> str:
         return ", ".join(f"`{name}`" for name in get_args(annotation))
     if get_origin(annotation) is list:
         (item,) = get_args(annotation)
-        return f"list of {_allowed(item, [])}"
+        entries, least, most = _allowed(item, []), _length(metadata, "min"), _length(metadata, "max")
+        entries = f"{entries}s" if entries.endswith("number") else entries
+        if least == most is not None:
+            return f"list of {least} {entries}"
+        told = [f"{least} at least"] * (least is not None) + [f"{most} at most"] * (most is not None)
+        return ", ".join([f"list of {entries}", *told])
     if hasattr(annotation, "__metadata__"):
         return _allowed(annotation.__origin__, list(annotation.__metadata__))
     names = {bool: "`true`, `false`", int: "whole number", float: "number", str: "text"}
-    return " ".join([names[annotation], ", ".join(_bounds(metadata))]).strip()
+    most = _length(metadata, "max")
+    bounds = [*_bounds(metadata), *([f"of {most} characters at most"] if most is not None else [])]
+    return " ".join([names[annotation], ", ".join(bounds)]).strip()
 
 
 def _bounds(metadata: list[Any]) -> Iterator[str]:
@@ -75,4 +85,8 @@ def _bounds(metadata: list[Any]) -> Iterator[str]:
             for bound, words in _BOUNDS.items():
                 limit = getattr(part, bound, None)
                 if limit is not None:
-                    yield words.format(f"{limit:,}")
+                    yield words.format(f"{limit:,.12g}")
+
+
+def _length(metadata: list[Any], bound: Literal["min", "max"]) -> int | None:
+    return next((part for item in metadata if (part := getattr(item, f"{bound}_length", None)) is not None), None)

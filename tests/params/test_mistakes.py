@@ -52,7 +52,7 @@ BN = {"layers": "C8 C8+ G", "norm": "batch"}
         ({"models__bn": "C8 G"}, ["models.bn = 'C8 G'", "section"]),
         ({"models__bn__layers": 16}, ["models.bn.layers = 16", "string"]),
         ({"members": "bn"}, ["members = 'bn'", "list"]),
-        ({"gallery__test": [5]}, ["gallery.test = [5]", "at least 2"]),
+        ({"gallery__test": [5]}, ["gallery.test = [5]: must have at least 2 entries, and has 1"]),
         ({"gallery__test": [5, 2, 1]}, ["gallery.test = [5, 2, 1]", "at most 2"]),
         # Impossible values.
         ({"seed": -1}, ["seed = -1", "greater than or equal to 0"]),
@@ -130,8 +130,11 @@ BN = {"layers": "C8 C8+ G", "norm": "batch"}
         ({"train__precision": "fp16"}, ["train.precision = 'fp16'", "auto, fp32, bf16"]),
         ({"evaluate__splits": ["validation", "tests"]}, ["evaluate.splits.1 = 'tests'", "did you mean 'test'?"]),
         ({"evaluate__splits": ["train"]}, ["evaluate.splits lacks validation and test"]),
+        ({"evaluate__splits": []}, ["evaluate.splits lacks validation and test"]),
+        ({"report__title": "t" * 201}, ["report.title has 201 characters; allowed are 200 at most"]),
+        ({"models__bn": {"torchvision": "resnet18", "pretrained": ""}}, ["models.bn.pretrained is empty"]),
         # Members and models.
-        ({"members": []}, ["members = []", "at least 1"]),
+        ({"members": []}, ["members = []: must have at least 1 entry, and has 0"]),
         ({"members": ["bm"]}, ["members names 'bm'", "not in models", "did you mean 'bn'?", "models has bn"]),
         ({"members": ["ensemble"], "models": {"ensemble": BN}}, ["members names 'ensemble'", "rename it"]),
         ({"members": ["bn", "bn"]}, ["members names bn more than once"]),
