@@ -8,7 +8,7 @@ from torch import nn
 
 from thumbnet.nets.builder import build_line, count_parameters
 from thumbnet.nets.notation import Shape, parse
-from thumbnet.params import ModelParams, load_params
+from thumbnet.params import Activation, Initialiser, ModelParams, NormKind, Order, load_params
 
 GREY, COLOUR = Shape(1, 28, 28), Shape(3, 32, 32)
 PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
@@ -42,6 +42,34 @@ LINES = {name: model for name, model in PARAMS.models.items() if isinstance(mode
 )
 def test_the_known_numbers_of_parameters(name: str, image: Shape, parameters: int) -> None:
     assert count_parameters(build_line(LINES[name], image, 10)) == parameters
+
+
+@pytest.mark.parametrize(
+    ("names", "norm", "order", "activation", "init"),
+    [
+        ("bn", "batch", "norm_act", "silu", "he_normal"),
+        ("gn", "group", "norm_act", "silu", "he_normal"),
+        ("ln", "layer", "norm_act", "silu", "he_normal"),
+        ("norms_none", "none", "norm_act", "relu", "he_normal"),
+        ("norms_bn mnist_20k", "batch", "norm_act", "relu", "he_normal"),
+        ("mnist_20k_act_norm", "batch", "act_norm", "relu", "he_normal"),
+        ("norms_gn", "group", "norm_act", "relu", "he_normal"),
+        ("norms_ln", "layer", "norm_act", "relu", "he_normal"),
+        ("norms_in", "instance", "norm_act", "relu", "he_normal"),
+        ("softmax mlp_128 mlp_128_128 fashion_cnn cnn cnn_drop", "none", "norm_act", "relu", "glorot_uniform"),
+        ("fashion_cnn_tuned cnn_drop_bn", "batch", "norm_act", "relu", "glorot_uniform"),
+        ("mlp_2048_bn", "batch", "act_norm", "relu", "glorot_uniform"),
+        ("mlp_4000 mlp_2000_4000", "none", "norm_act", "relu", "he_normal"),
+        ("mlp_4000_2000 mlp_600_300", "none", "norm_act", "elu", "he_normal"),
+        ("mlp_4000_bn mlp_2000_4000_bn", "batch", "act_norm", "relu", "glorot_normal"),
+    ],
+)
+def test_networks_of_the_sources_have_their_settings(
+    names: str, norm: NormKind, order: Order, activation: Activation, init: Initialiser
+) -> None:
+    for name in names.split():
+        network = LINES[name]
+        assert (network.norm, network.order, network.activation, network.init) == (norm, order, activation, init), name
 
 
 @pytest.mark.parametrize("image", [GREY, COLOUR], ids=str)
