@@ -145,6 +145,7 @@ def test_without_a_project_the_shape_is_asked_for(network: str, run: Run) -> Non
     [
         (("--input", "32x32"), "3x32x32"),
         (("--input", "0x32x32"), "3x32x32"),
+        (("--input", "32x48x3"), "write 3x32x48"),
         (("--input", "3x32x32", "--norm", "batches"), "batch"),
         (("--input", "3x32x32", "--classes", "0"), "classes"),
     ],

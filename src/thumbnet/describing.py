@@ -68,6 +68,8 @@ def read_shape(text: str) -> Shape:
     sides = [int(side) for side in match.groups()] if match else []
     if not sides or not all(1 <= side <= LARGEST for side in sides):
         raise ValueError(f"{text!r} is no shape of an image; write channels x height x width, such as 3x32x32")
+    if sides[0] not in (1, 3) and sides[2] in (1, 3):
+        raise ValueError(f"{text!r}: channels come first; write {sides[2]}x{sides[0]}x{sides[1]}")
     return Shape(*sides)
 
 
