@@ -36,6 +36,7 @@ CHANGES = {
         "bn": {"layers": "C8 C8+ P F", "norm": "batch"},
         "ln": {"layers": "F L32", "norm": "layer"},
         "unused": {"layers": "F", "norm": "none"},
+        "theirs": {"torchvision": "resnet18"},
     },
     "train.epochs": 2,
     "train.batch_size": 32,

@@ -187,13 +187,26 @@ def test_several_seeds_are_told_by_their_medians_and_quartiles(checkout: Checkou
     assert run.data.metrics["test/accuracy_median"] == spread["median"]
 
 
+def test_a_network_of_torchvision_goes_through_the_same_stages_alone(checkout: Checkout) -> None:
+    checkout.change({"members": ["theirs"]})
+    assert checkout.repro() == {f"{stage}@theirs" for stage in ("train", "evaluate", "gallery", "explain")} | {
+        *TOGETHER
+    }
+    assert metrics(checkout, "ensemble")["members"] == ["theirs"]
+    assert metrics(checkout, "ensemble")["gain_test_points"] == 0
+    assert "ln" not in (checkout.root / "plots/curves.csv").read_text()
+    assert metrics(checkout, "evaluate/theirs")["test"]["accuracy"] > 0.3
+    for picture in ("gallery/theirs/test.png", "explain/theirs.png", "summary/theirs.png"):
+        assert (checkout.root / "plots" / picture).stat().st_size > 10_000, picture
+    assert "resnet18" in (checkout.root / "plots/report.html").read_text()
+    (run,) = checkout.runs("theirs")
+    assert run.data.params["model.torchvision"] == "resnet18"
+
+
 def test_fewer_members_and_back_again_train_nothing(checkout: Checkout) -> None:
     kept = {path: path.read_bytes() for path in checkout.root.glob("plots/history/*.csv")}
     checkout.change({"members": ["bn"]})
     assert checkout.repro() == set(TOGETHER)
-    assert metrics(checkout, "ensemble")["members"] == ["bn"]
-    assert metrics(checkout, "ensemble")["gain_test_points"] == 0
-    assert "ln" not in (checkout.root / "plots/curves.csv").read_text()
 
     checkout.change({"members": ["bn", "ln"]})
     assert checkout.repro() == set()
