@@ -19,7 +19,7 @@ whether the file can be used. More on [networks](notation.md), [data](data.md), 
 
 A dash under *default* means that the key must be in `params.yaml`. A section that is read by a stage makes that stage
 run again when a value in it changes; what comes after runs again where its inputs have changed. `report`, which shows
-all parameters, reads every section."""
+all parameters, reads every section but `models`."""
 
 #: What pydantic calls a bound, and what people write.
 _BOUNDS = {"ge": "≥ {}", "gt": "> {}", "le": "≤ {}", "lt": "< {}"}
