@@ -261,6 +261,10 @@ def study(
     pages: Annotated[
         bool, typer.Option("--pages", help="make pages anew from metrics/studies, and run nothing")
     ] = False,
+    take_from: Annotated[
+        Path | None,
+        typer.Option(metavar="CHECKOUT", help="take in runs that another checkout has had, and run nothing"),
+    ] = None,
     listing: Annotated[bool, typer.Option("--list", help="show all studies")] = False,
 ) -> None:
     """Runs studies: many experiments that answer one question.
@@ -279,7 +283,8 @@ def study(
     from thumbnet.studies.planning import read_overrides
     from thumbnet.studies.study import study_names
 
-    chosen = study_names() if everything or (pages and not names) else list(names or [])
+    of_all = everything or ((pages or take_from is not None) and not names)
+    chosen = study_names() if of_all else list(names or [])
     if listing:
         command.list_studies(read_overrides(overrides or []))
         return
@@ -288,6 +293,9 @@ def study(
     if pages:
         with command.alone_in_checkout():
             command.renew_pages(chosen)
+        return
+    if take_from is not None:
+        command.take_runs(chosen, take_from)
         return
     wishes = command.Wishes(read_overrides(overrides or []), seeds or [], only or [], jobs, renew, dry_run)
     try:

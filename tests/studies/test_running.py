@@ -190,6 +190,29 @@ def test_two_processes_do_not_write_over_each_other(told: tuple[Checkout, subpro
 
 
 @pytest.mark.slow
+def test_runs_of_another_checkout_are_taken_in(
+    told: tuple[Checkout, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    other, checkout = told[0], Checkout(tmp_path / "checkout")
+    shutil.copytree(other.root, checkout.root, symlinks=True)
+    for table in ("tiny.csv", "tiny.curves.csv"):
+        path = checkout.root / "metrics/studies" / table
+        kept = [line for line in path.read_text().splitlines(keepends=True) if not line.startswith("conv,")]
+        path.write_text("".join(kept))
+    done = study(checkout, "--take-from", str(other.root))
+    assert done.returncode == 0, done.stderr
+    assert "tiny: runs taken in: 1" in done.stdout
+    assert rows(checkout) == [row | ({} if row["network"] == "dense" else {"seconds": ""}) for row in rows(other)]
+    assert "| conv | 1 |" in text(checkout, "docs/studies/tiny.md")
+    assert text(checkout, "metrics/studies/tiny.curves.csv") == text(other, "metrics/studies/tiny.curves.csv")
+    assert "nothing to take" in study(checkout, "tiny", "--take-from", str(other.root)).stdout
+
+    wrong = study(checkout, "--take-from", str(tmp_path))
+    assert wrong.returncode == 1
+    assert "metrics/studies is missing; name the root of a checkout" in wrong.stderr
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_study_goes_on_where_it_was(
     told: tuple[Checkout, subprocess.CompletedProcess[str]], tmp_path: Path, number: signal.Signals

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from pathlib import Path
 
 import typer
 from filelock import FileLock, Timeout
@@ -83,8 +84,33 @@ class Ledger:
         self.rows = sorted([*(row for row in self.rows if row["key"] != run.key), *rows], key=_place)
         if self._study.plot.kind == "curves":
             self._curves = sorted([*(row for row in self._curves if row["key"] != run.key), *curves], key=_place)
-        write_rows(self._name, list(self._study.grid), self.rows, self._curves)
+        self._write()
         return rows
+
+    def lacks(self, checkout: Path) -> tuple[list[Row], list[Row]]:
+        """The rows, and of curves, that another checkout's tables have of runs that are not in this one's.
+
+        Raises:
+            UserError: a table there is none of this study's.
+        """
+        known = {row["key"] for row in self.rows}
+        rows, curves = (
+            [row for row in read_rows(checkout / path(self._name)) if row["key"] not in known]
+            for path in (rows_path, curves_path)
+        )
+        for axis in self._study.grid:
+            if any(axis not in row for row in rows):
+                raise UserError(f"{checkout / rows_path(self._name)} lacks the column {axis!r}: it is of another study")
+        return rows, curves
+
+    def take(self, rows: list[Row], curves: list[Row]) -> None:
+        """Writes rows of another checkout to those of this one, without their times."""
+        self.rows = sorted([*self.rows, *(row | {"seconds": ""} for row in rows)], key=_place)
+        self._curves = sorted([*self._curves, *curves], key=_place)
+        self._write()
+
+    def _write(self) -> None:
+        write_rows(self._name, list(self._study.grid), self.rows, self._curves)
 
 
 def _place(row: Row) -> tuple[str, int, str, int]:
@@ -181,6 +207,34 @@ def renew_pages(names: Sequence[str]) -> None:
         write_page(name)
     write_index()
     write_results()
+
+
+def take_runs(names: Sequence[str], checkout: Path) -> None:
+    """Takes runs from the tables of another checkout, such as a clone that has had a share of them, and renews pages.
+
+    Their times are left out: they are of another machine, or of one that did other things besides.
+
+    Args:
+        names: of studies.
+        checkout: its root.
+
+    Raises:
+        UserError: it has no tables, or one of them cannot be used; or another process runs studies here.
+    """
+    if not (checkout / paths.STUDY_METRICS).is_dir():
+        raise UserError(
+            f"--take-from {checkout}: {checkout / paths.STUDY_METRICS} is missing; name the root of a checkout"
+        )
+    with alone_in_checkout():
+        ledgers = {name: Ledger(name, load_study(name)) for name in names}
+        found = {name: ledger.lacks(checkout) for name, ledger in ledgers.items()}
+        found = {name: tables for name, tables in found.items() if tables[0]}
+        for name, (rows, curves) in found.items():
+            ledgers[name].take(rows, curves)
+            typer.echo(f"{name}: runs taken in: {len({row['key'] for row in rows})}; {paths.STUDY_PAGES / name}.md")
+        renew_pages(list(found))
+    if not found:
+        typer.echo(f"nothing to take: {checkout} has no runs that are missing here")
 
 
 def list_studies(extra: Overrides) -> None:
