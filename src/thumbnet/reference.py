@@ -67,7 +67,7 @@ def _allowed(annotation: Any, metadata: list[Any]) -> str:
         (item,) = get_args(annotation)
         entries, least, most = _allowed(item, []), _length(metadata, "min"), _length(metadata, "max")
         entries = f"{entries}s" if entries.endswith("number") else entries
-        if least == most is not None:
+        if least is not None and least == most:
             return f"list of {least} {entries}"
         told = [f"{least} at least"] * (least is not None) + [f"{most} at most"] * (most is not None)
         return ", ".join([f"list of {entries}", *told])

@@ -189,9 +189,8 @@ def test_several_seeds_are_told_by_their_medians_and_quartiles(checkout: Checkou
 
 def test_a_network_of_torchvision_goes_through_the_same_stages_alone(checkout: Checkout) -> None:
     checkout.change({"members": ["theirs"]})
-    assert checkout.repro() == {f"{stage}@theirs" for stage in ("train", "evaluate", "gallery", "explain")} | {
-        *TOGETHER
-    }
+    of_theirs = {f"{stage}@theirs" for stage in ("train", "evaluate", "gallery", "explain")}
+    assert checkout.repro() == of_theirs | set(TOGETHER)
     assert metrics(checkout, "ensemble")["members"] == ["theirs"]
     assert metrics(checkout, "ensemble")["gain_test_points"] == 0
     assert "ln" not in (checkout.root / "plots/curves.csv").read_text()
