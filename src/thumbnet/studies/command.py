@@ -167,8 +167,7 @@ def _kill_as_interrupt() -> Iterator[None]:
     """
     names = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in numbers}
-    ours = [number for number, handler in before.items() if handler == signal.SIG_DFL]
+    ours = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
     for number in ours:
         signal.signal(number, signal.default_int_handler)
     try:
