@@ -290,6 +290,11 @@ def study(
         return
     if not chosen:
         raise UserError("which study? Name some of them, or --all; thumbnet study --list tells what there is")
+    given = {"--dry-run": dry_run, "-S": overrides, "--seed": seeds, "--only": only, "--renew": renew}
+    for option, asked in (("--pages", pages), ("--take-from", take_from)):
+        useless = [name for name, value in given.items() if asked and value]
+        if useless:
+            raise UserError(f"{option} runs nothing, and has no use for {', '.join(useless)}")
     if pages:
         with command.alone_in_checkout():
             command.renew_pages(chosen)

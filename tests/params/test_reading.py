@@ -35,6 +35,7 @@ def test_all_mistakes_are_told_at_once(check: Callable[[str], Params], edited: C
     [
         ("seed: [1\nmembers: 2", ["params.yaml is no YAML", "line 2"]),
         ("\tseed: 1", ["params.yaml is no YAML", "line 1"]),
+        ("train: {epochs: 1, epochs: 2}", ["params.yaml is no YAML", "'epochs' is here twice", "line 1, column 20"]),
         ("", ["params.yaml", "not keys and values"]),
         ("- bn\n- gn\n", ["params.yaml holds list, not keys and values"]),
     ],

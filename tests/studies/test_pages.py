@@ -17,7 +17,7 @@ from thumbnet.studies.findings import Finding, findings
 from thumbnet.studies.pages import MARKS
 from thumbnet.studies.pictures import draw_study
 from thumbnet.studies.planning import plan_runs, read_overrides
-from thumbnet.studies.rows import Row, read_rows, rows_path, write_rows
+from thumbnet.studies.rows import Row, curves_path, read_rows, rows_path, write_rows
 from thumbnet.studies.study import SPLITS, load_study
 
 ROOT = Path(__file__).parents[2]
@@ -181,6 +181,13 @@ def test_a_damaged_table_is_refused(column: str, value: str | None, message: str
         writer.writerows(rows)
     with pytest.raises(UserError, match=message):
         renew_pages(["norms"])
+
+
+def test_missing_learning_curves_are_told() -> None:
+    made_up("sgd_rates")
+    curves_path("sgd_rates").unlink()
+    with pytest.raises(UserError, match=r"sgd_rates\.curves\.csv is missing; bring it back"):
+        renew_pages(["sgd_rates"])
 
 
 def test_a_missing_page_of_results_is_told() -> None:

@@ -170,6 +170,7 @@ def test_mistakes_are_told_before_anything_runs(told: tuple[Checkout, subprocess
     for arguments, message in [
         (["tiny", "tni"], "there is no study 'tni'"),
         (["tiny", "-S", "seed=3"], "write --seed 3"),
+        (["--pages", "--seed", "3", "--dry-run"], "--pages runs nothing, and has no use for --dry-run, --seed"),
         (["tiny", "-S", "dataset.name=image_folder", "-S", "dataset.path=nowhere"], "nowhere"),
     ]:
         ended = study(checkout, *arguments, "--seed", "5")

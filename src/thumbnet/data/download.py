@@ -83,7 +83,7 @@ def _find_images(path: str) -> Layout:
             failures.append(f"    {label}: {str(error).removeprefix(f'{place}: ')}")
     raise UserError(
         "no usable image folder. Tried:\n" + "\n".join(failures) + "\n"
-        f"  dataset.path or the environment variable {LOCAL_COPY_VARIABLE} must name a folder, .zip or .tar.* with\n"
+        f"  dataset.path or the environment variable {LOCAL_COPY_VARIABLE} must name a folder, .zip or .tar with\n"
         "  train/<class>/* and, optionally, test/<class>/*"
     )
 

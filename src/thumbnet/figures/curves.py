@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from thumbnet.errors import UserError
 from thumbnet.figures import style
@@ -183,12 +183,7 @@ def _scale(axes: Axes, quantity: str, values: Sequence[float]) -> None:
         axes.yaxis.set_major_formatter(FuncFormatter(style.percent_tick))
         return
     axes.set_title("Loss (cross-entropy, log scale)", loc="left", weight="bold")
-    axes.set_yscale("log")
-    # Within a factor of 5 the ticks of a log scale are too few; evenly spaced numbers serve better there.
-    narrow = max(values) < 5 * min(values)
-    axes.yaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]) if narrow else LogLocator(subs=(1, 2, 3, 5)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda loss, _: f"{loss:.4g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    style.scale_losses(axes.yaxis, min(values), max(values))
 
 
 def _legend_label(best: Point) -> str:

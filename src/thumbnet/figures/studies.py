@@ -210,13 +210,8 @@ def draw_curves(title: str, curves: Sequence[Curve]) -> Figure:
                               linestyle=stroke, alpha=0.7 if split == "train" else 1.0)  # fmt: skip
             axes.set_xlabel("epoch")
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        panels[0][1].set_yscale("log")
-        low, high = panels[0][1].get_ylim()
-        # Within a factor of 5 the ticks of a log scale are too few; evenly spaced numbers serve better there.
-        ticks = MaxNLocator(8, steps=[1, 2, 5, 10]) if high < 5 * low else LogLocator(subs=(1.0, 2.0, 5.0))
-        panels[0][1].yaxis.set_major_locator(ticks)
-        panels[0][1].yaxis.set_major_formatter(FuncFormatter(lambda loss, _position: f"{loss:.4g}"))
-        panels[0][1].yaxis.set_minor_formatter(NullFormatter())
+        losses = [loss for curve in curves for loss in (*curve.train_loss, *curve.validation_loss)]
+        style.scale_losses(panels[0][1].yaxis, min(losses), max(losses))
         panels[1][1].yaxis.set_major_formatter(FuncFormatter(style.percent_tick))
         strokes = [Line2D([], [], color=style.INK, linestyle=stroke, label=name)
                    for name, stroke in STROKES.items()]  # fmt: skip

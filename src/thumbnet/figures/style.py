@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Literal
 
 import matplotlib.style
+from matplotlib.axis import YAxis
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from thumbnet.files import fresh_file
 
@@ -150,6 +152,21 @@ def write_title(figure: Figure, title: str) -> None:
     """Draws the title in the upper left corner, shortened if it is too long for the picture."""
     room = figure.bbox.width - 2 * MARGIN
     write(figure, MARGIN, 26, ellipsize(title, room, TITLE_TYPE, bold=True), TITLE_TYPE, bold=True)
+
+
+def scale_losses(axis: YAxis, low: float, high: float) -> None:
+    """A log scale of plain numbers.
+
+    Args:
+        axis: of losses.
+        low, high: between which they lie, above 0.
+    """
+    axis.axes.set_yscale("log")
+    # Within a factor of 5 the ticks of a log scale are too few; evenly spaced numbers serve better there.
+    narrow = high < 5 * low
+    axis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]) if narrow else LogLocator(subs=(1, 2, 3, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda loss, _: f"{loss:.4g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def percent(share: float, decimals: int = 0) -> str:

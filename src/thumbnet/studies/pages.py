@@ -49,6 +49,8 @@ def write_page(name: str) -> None:
     study, rows = load_study(name), read_rows(rows_path(name))
     groups = findings(name, study, rows)
     curves = read_rows(curves_path(name))
+    if study.plot.kind == "curves" and groups and not curves:
+        raise UserError(f"{curves_path(name)} is missing; bring it back with: git checkout {curves_path(name)}")
     page = [f"# {study.title}", study.question.strip()]
     if study.answer:
         page.append(f"**{study.answer.strip()}**")
