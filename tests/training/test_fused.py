@@ -187,6 +187,6 @@ def test_without_kernels_pytorchs_layers_train(monkeypatch: pytest.MonkeyPatch) 
     def fail() -> Any:
         raise OSError("no GNU OpenMP")
 
-    monkeypatch.setattr(fused, "_kernels", fail)
+    monkeypatch.setattr(fused, "kernels", fail)
     network = make_network()
     assert fuse(network, BF16) is network

@@ -27,6 +27,7 @@ from thumbnet.params import (
 )
 from thumbnet.training.augmentation import Augmenter
 from thumbnet.training.batches import Images, batches_per_epoch, shuffled_places
+from thumbnet.training.copies import Copies, make_copies
 from thumbnet.training.fused import fuse
 from thumbnet.training.optimisation import Average, Penalty, clip_gradients, make_optimizer
 from thumbnet.training.prediction import cross_entropy, measure
@@ -220,7 +221,10 @@ class _Trainer:
         self._generators = [torch.Generator().manual_seed(course.seed) for course in courses]
         self._augmenters = [Augmenter(recipe.augment, len(train), generator) for generator in self._generators]
         batches, l2 = batches_per_epoch(len(train), recipe.train.batch_size), recipe.regularisation.l2
-        self._optimizer = make_optimizer(self._model, recipe.optimizer)
+        self._copies: Copies | None = None
+        if not recipe.train.compile:
+            self._copies = make_copies(self._model, precision, recipe.optimizer, recipe.regularisation)
+        self._optimizer = make_optimizer(self._model, recipe.optimizer, self._copies)
         self._schedule = make_schedule(self._optimizer, recipe.schedule, recipe.train.epochs, batches)
         self._penalty = Penalty(self._model, l2) if l2 else None
         self._average = Average(self._model, recipe.train.ema) if recipe.train.ema else None
@@ -242,7 +246,7 @@ class _Trainer:
         seen = batches = 0
         lr = 0.0
         self._model.train()
-        with self._draws:
+        with self._draws, self._copies.used() if self._copies else contextlib.nullcontext():
             for images, labels in self._batches(number):
                 logits, entropy = self._descend(images, labels, penalty_sum)
                 if self._average:

@@ -61,7 +61,7 @@ def can_fuse(model: nn.Module, precision: torch.dtype) -> bool:
         return False
     layers = [faster(module) for module in model.network]
     needed = {kernel for layer in layers if isinstance(layer, _Block | _Pool) for kernel in layer.needs}
-    return bool(needed) and _can_have(needed)
+    return bool(needed) and can_have(needed)
 
 
 def _call(classifier: Classifier, layers: list[Callable[[Tensor], Tensor]], images: Tensor) -> Tensor:
@@ -83,17 +83,18 @@ def faster(module: nn.Module) -> Callable[[Tensor], Tensor]:
 
 
 @functools.cache
-def _kernels() -> "Kernels":
+def kernels() -> "Kernels":
+    """The loops, once `can_have` has said that they are to be had."""
     from thumbnet.training.kernels import Kernels  # numba is loaded where it is used
 
     return Kernels()
 
 
-def _can_have(kernels: set[str]) -> bool:
-    """Compiles kernels, or loads them from the cache."""
+def can_have(names: set[str]) -> bool:
+    """Compiles kernels, or loads them from the cache; whether all of them work here."""
     try:
-        for name in sorted(kernels):
-            _kernels().compile(name)
+        for name in sorted(names):
+            kernels().compile(name)
     except Exception:  # whatever fails in numba or its compiler, PyTorch's own layers do the work
         return False
     return True
@@ -164,7 +165,7 @@ class _Cut:
     def run(self, kernel: str, x: Tensor, *tensors: Tensor | None) -> None:
         channels = x.shape[1]
         step = 0 if self.axis == 0 else channels
-        _kernels().run(kernel, self.parts, self.places, channels, step, x, *tensors)
+        kernels().run(kernel, self.parts, self.places, channels, step, x, *tensors)
 
     def sums(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Room for two sums of each part and channel."""
@@ -175,7 +176,7 @@ class _Cut:
 def _cut(x: Tensor, norm: _Norm, name: str) -> _Cut:
     images, channels, height, width = x.shape
     if isinstance(norm, nn.BatchNorm2d):
-        parts = _kernels().divide(images * height * width, channels)
+        parts = kernels().divide(images * height * width, channels)
         return _Cut(parts, images * height * width // parts, channels, 0, name)
     groups = norm.num_groups if isinstance(norm, nn.GroupNorm) else channels
     return _Cut(images, height * width, groups, 2, name)
@@ -271,7 +272,7 @@ class _MaxPool(Function):
         y = torch.empty((images, channels, height // 2, width // 2), dtype=x.dtype, memory_format=torch.channels_last)
         which = torch.empty_like(y, dtype=torch.uint8)
         x = x.contiguous(memory_format=torch.channels_last)
-        _kernels().run("pool", images, height * width, channels, height // 2, x, y, which)
+        kernels().run("pool", images, height * width, channels, height // 2, x, y, which)
         ctx.save_for_backward(which)
         return y
 
@@ -282,5 +283,5 @@ class _MaxPool(Function):
         images, channels, height, width = ctx.shape
         dx = torch.empty(ctx.shape, dtype=dy.dtype, memory_format=torch.channels_last)
         dy = dy.contiguous(memory_format=torch.channels_last)
-        _kernels().run("unpool", images, height * width, channels, height // 2, dy, which, dx)
+        kernels().run("unpool", images, height * width, channels, height // 2, dy, which, dx)
         return dx

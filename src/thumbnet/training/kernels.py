@@ -1,4 +1,4 @@
-"""Loops over bf16 values for `thumbnet.training.fused`, compiled by numba for the processor at hand.
+"""Loops over bf16 values for `thumbnet.training.fused` and `.copies`, compiled by numba for the processor at hand.
 
 All of them treat values of channels-last tensors as a matrix of places and channels, cut into parts of equally many
 places, and compute in fp32. They run on the threads of OpenMP that PyTorch runs on, so that no second pool is in its
@@ -435,6 +435,41 @@ def _unpool(arguments):
                     lower[i + channels] = gradients[i] if chosen[i] == u8(3) else u16(0)
 
 
+def _descend(arguments):
+    """Weights, gradients, momentum or none, copies, (rate, momentum, decay, 1 for Nesterov's) -> SGD's step, in place.
+
+    Weights and momentum are in fp32, gradients and the copies of the weights in bf16; step: how many there are.
+    """
+    a = carray(arguments, (_ARGUMENTS,), np.int64)
+    parts, places, count = a[_PARTS], a[_PLACES], a[_STEP]
+    every_weight = carray(_floats(a[_TENSORS]), count, np.float32)
+    every_gradient = carray(_halves(a[_TENSORS + 1]), count, np.uint16)
+    every_momentum = carray(_floats(a[_TENSORS + 2]), count, np.float32)
+    every_copy = carray(_halves(a[_TENSORS + 3]), count, np.uint16)
+    coefficients = carray(_floats(a[_TENSORS + 4]), 4, np.float32)
+    rate, keep, decay, ahead = coefficients[0], coefficients[1], coefficients[2], coefficients[3]
+    while True:
+        part = _take(arguments)
+        if part >= parts:
+            break
+        begin, end = part * places, min(count, (part + 1) * places)
+        weights, gradients, copies = every_weight[begin:end], every_gradient[begin:end], every_copy[begin:end]
+        if a[_TENSORS + 2]:
+            momentum = every_momentum[begin:end]
+            for i in range(len(weights)):
+                gradient = _widen(gradients[i]) + decay * weights[i]
+                kept = keep * momentum[i] + gradient
+                momentum[i] = kept
+                weight = weights[i] - rate * (gradient + keep * kept if ahead else kept)
+                weights[i] = weight
+                copies[i] = _narrow(weight)
+        else:
+            for i in range(len(weights)):
+                weight = weights[i] - rate * (_widen(gradients[i]) + decay * weights[i])
+                weights[i] = weight
+                copies[i] = _narrow(weight)
+
+
 _BODIES: dict[str, Any] = {
     "statistics": _statistics,
     "apply": _make_apply,
@@ -442,4 +477,5 @@ _BODIES: dict[str, Any] = {
     "combine": _combine,
     "pool": _pool,
     "unpool": _unpool,
+    "descend": _descend,
 }

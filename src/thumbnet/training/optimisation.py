@@ -12,6 +12,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 from thumbnet.nets.stacked import Stacked
 from thumbnet.params import OptimizerParams
+from thumbnet.training.copies import Copies, CopyingSGD
 from thumbnet.training.muon import Muon, can_fuse
 
 
@@ -20,7 +21,7 @@ def find_kernels(module: nn.Module) -> list[nn.Parameter]:
     return [parameter for parameter in _trained(module) if _dimensions(parameter, module) > 1]
 
 
-def make_optimizer(module: nn.Module, params: OptimizerParams) -> Optimizer:
+def make_optimizer(module: nn.Module, params: OptimizerParams, copies: Copies | None = None) -> Optimizer:
     """The optimizer of all trained values; weight decay acts on kernels alone.
 
     Args:
@@ -28,6 +29,7 @@ def make_optimizer(module: nn.Module, params: OptimizerParams) -> Optimizer:
         params: `sgd`, with Nesterov's momentum as Sutskever et al. 2013 have it; `rmsprop` (Tieleman and Hinton 2012);
             `adam` (Kingma and Ba 2015, arXiv:1412.6980); `adamw` (Loshchilov and Hutter 2019, arXiv:1711.05101);
             `muon`, see `thumbnet.training.muon`. What is not in `params` is as PyTorch has it.
+        copies: of weights, that have the gradients; `sgd` alone serves them.
     """
     kernels = find_kernels(module)
     vectors = [parameter for parameter in _trained(module) if _dimensions(parameter, module) <= 1]
@@ -37,6 +39,8 @@ def make_optimizer(module: nn.Module, params: OptimizerParams) -> Optimizer:
     ]
     fused = can_fuse(next(module.parameters()).device)
     match params.name:
+        case "sgd" if copies:
+            return CopyingSGD(groups, copies, lr=params.lr, momentum=params.momentum, nesterov=params.nesterov)
         case "sgd":
             return SGD(
                 groups, lr=params.lr, momentum=params.momentum, nesterov=params.nesterov, fused=fused, foreach=not fused
