@@ -1,4 +1,4 @@
-"""SGD on bf16 copies of weights, against PyTorch's SGD under autocast."""
+"""Optimizers of bf16 copies of weights, against PyTorch's under autocast."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,18 +12,18 @@ from thumbnet.nets.stacked import Stacked
 from thumbnet.params import OptimizerParams, RegularisationParams
 from thumbnet.training import copies, fused
 from thumbnet.training.batches import Images
-from thumbnet.training.copies import Copies, CopyingSGD, make_copies
+from thumbnet.training.copies import Copies, CopyingAdam, CopyingSGD, make_copies
 from thumbnet.training.engine import Recipe, fit
 from thumbnet.training.optimisation import make_optimizer
 
 BF16 = torch.bfloat16
 
 pytestmark = pytest.mark.skipif(
-    not fused.can_have({"descend"}), reason="PyTorch's loops do not run on GNU's OpenMP here"
+    not fused.can_have({"descend", "adapt"}), reason="PyTorch's loops do not run on GNU's OpenMP here"
 )
 
 
-def sgd(**changes: Any) -> OptimizerParams:
+def optimizer_params(**changes: Any) -> OptimizerParams:
     plain: dict[str, Any] = {"name": "sgd", "lr": 0.1, "weight_decay": 0.0, "momentum": 0.0, "nesterov": False}
     return OptimizerParams(**(plain | changes))
 
@@ -40,7 +40,14 @@ def small_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("count", [1, 300 * 250])
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"weight_decay": 0.3}, {"momentum": 0.9}, {"momentum": 0.9, "weight_decay": 0.3, "nesterov": True}],
+    [
+        {},
+        {"weight_decay": 0.3},
+        {"momentum": 0.9},
+        {"momentum": 0.9, "weight_decay": 0.3, "nesterov": True},
+        {"name": "adam", "weight_decay": 0.3},
+        {"name": "adamw", "weight_decay": 0.3},
+    ],
     ids=str,
 )
 def test_steps_are_those_of_pytorch(changes: dict[str, Any], count: int) -> None:
@@ -48,8 +55,11 @@ def test_steps_are_those_of_pytorch(changes: dict[str, Any], count: int) -> None
     layers = [nn.Linear(count, 1), nn.Linear(count, 1)]
     layers[1].load_state_dict(layers[0].state_dict())
     kept = Copies(layers[0])
-    ours, usual = make_optimizer(layers[0], sgd(**changes), kept), make_optimizer(layers[1], sgd(**changes))
-    assert isinstance(ours, CopyingSGD)
+    ours, usual = (
+        make_optimizer(layers[0], optimizer_params(**changes), kept),
+        make_optimizer(layers[1], optimizer_params(**changes)),
+    )
+    assert isinstance(ours, CopyingSGD | CopyingAdam)
     copy = kept.of[layers[0].weight]
     for number in range(3):
         ours.zero_grad()
@@ -113,7 +123,7 @@ def distance(one: Tensor, other: Tensor) -> float:
     ("precision", "optimizer", "more"),
     [
         (torch.float32, {}, {}),
-        (BF16, {"name": "adam"}, {}),
+        (BF16, {"name": "rmsprop"}, {}),
         (BF16, {}, {"l2": 0.1}),
         (BF16, {}, {"clip_norm": 1.0}),
     ],
@@ -123,8 +133,8 @@ def test_other_trainings_have_none(
     precision: torch.dtype, optimizer: dict[str, Any], more: dict[str, float], make_network: Callable[..., Classifier]
 ) -> None:
     network = make_network("F L16", norm="none")
-    assert make_copies(network, BF16, sgd(), regularisation()) is not None
-    assert make_copies(network, precision, sgd(**optimizer), regularisation(**more)) is None
+    assert make_copies(network, BF16, optimizer_params(), regularisation()) is not None
+    assert make_copies(network, precision, optimizer_params(**optimizer), regularisation(**more)) is None
 
 
 @pytest.mark.usefixtures("small_is_enough")
@@ -132,13 +142,13 @@ def test_small_and_stacked_networks_and_machines_without_kernels_have_none(
     make_network: Callable[..., Classifier], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     networks = [make_network("F L16", norm="none", seed=seed) for seed in (0, 1)]
-    assert make_copies(Stacked(networks), BF16, sgd(), regularisation()) is None
+    assert make_copies(Stacked(networks), BF16, optimizer_params(), regularisation()) is None
 
     def fail() -> Any:
         raise OSError("no GNU OpenMP")
 
     with monkeypatch.context() as patch:
         patch.setattr(fused, "kernels", fail)
-        assert make_copies(networks[0], BF16, sgd(), regularisation()) is None
+        assert make_copies(networks[0], BF16, optimizer_params(), regularisation()) is None
     monkeypatch.undo()
-    assert make_copies(networks[0], BF16, sgd(), regularisation()) is None  # too small
+    assert make_copies(networks[0], BF16, optimizer_params(), regularisation()) is None  # too small

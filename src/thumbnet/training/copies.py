@@ -1,4 +1,4 @@
-"""SGD on the weights of large dense layers and on bf16 copies of them, in one pass, for CPUs.
+"""SGD and Adam on the weights of large dense layers and on bf16 copies of them, in one pass, for CPUs.
 
 Under autocast every step copies the fp32 weights to bf16 for its products, and the bf16 gradients to fp32 for the
 optimizer. In dense layers of millions of weights these passes over memory take longer than the products. Here products
@@ -7,12 +7,13 @@ Micikevicius et al. 2018 (arXiv:1710.03740) have it, with as much precision as a
 """
 
 import contextlib
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD
+from torch.optim import SGD, Adam, Optimizer
 
 from thumbnet.nets.stacked import Stacked
 from thumbnet.params import OptimizerParams, RegularisationParams
@@ -20,6 +21,9 @@ from thumbnet.training.fused import can_have, kernels
 
 #: Dense weights from which it pays: numba takes half a second of a training's start.
 LEAST_WEIGHTS = 1_000_000
+
+#: By the optimizer's name in the parameters.
+_KERNELS = {"sgd": "descend", "adam": "adapt", "adamw": "adapt"}
 
 #: Values that a thread updates before it asks for more.
 _PART = 2**16
@@ -40,7 +44,8 @@ def make_copies(
         return None
     if any(layer.weight.device.type != "cpu" or not layer.weight.is_contiguous() for layer in dense):
         return None
-    if optimizer.name != "sgd" or regularisation.l2 or regularisation.clip_norm or not can_have({"descend"}):
+    kernel = _KERNELS.get(optimizer.name)
+    if kernel is None or regularisation.l2 or regularisation.clip_norm or not can_have({kernel}):
         return None
     return Copies(module)
 
@@ -78,20 +83,10 @@ class Copies:
                 del layer.__dict__["weight"]
 
 
-class CopyingSGD(SGD):
-    """`torch.optim.SGD` that reads the gradients of copies, and writes to them as well; within rounding it is the same.
+class _Copying(Optimizer):
+    """What the optimizers of copies have in common; weights without a copy are left to PyTorch's own step."""
 
-    Args:
-        groups: of parameters, with or without a copy, each with its `weight_decay`.
-        copies: of some of them.
-        lr, momentum, nesterov: as PyTorch has them.
-    """
-
-    def __init__(
-        self, groups: list[dict[str, Any]], copies: Copies, lr: float, momentum: float, nesterov: bool
-    ) -> None:
-        super().__init__(groups, lr=lr, momentum=momentum, nesterov=nesterov, fused=True)
-        self._copies = copies
+    _copies: Copies
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # no closure is needed here
@@ -99,23 +94,61 @@ class CopyingSGD(SGD):
             for weight in group["params"]:
                 copy = self._copies.of.get(weight)
                 if copy is not None and copy.grad is not None:
-                    self._descend(weight, copy, group)
-        super().step(closure)  # the rest: weights with a copy have no gradient of their own
-
-    def _descend(self, weight: Tensor, copy: Tensor, group: dict[str, Any]) -> None:
-        gradient, moving = copy.grad, None
-        assert gradient is not None
-        if group["momentum"]:
-            state = self.state[weight]
-            if "momentum_buffer" not in state:
-                state["momentum_buffer"] = torch.zeros_like(weight)
-            moving = state["momentum_buffer"]
-        numbers = torch.tensor([group[name] for name in ("lr", "momentum", "weight_decay", "nesterov")])
-        count = weight.numel()
-        parts = -(-count // _PART)
-        kernels().run("descend", parts, _PART, 1, count, weight, gradient.contiguous(), moving, copy, numbers)
+                    self._update(weight, copy, copy.grad.contiguous(), group)
+        super().step(closure)  # weights with a copy have no gradient of their own
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         for copy in self._copies.of.values():
             copy.grad = None
         super().zero_grad(set_to_none)
+
+    def _update(self, weight: Tensor, copy: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+    def _sums(self, weight: Tensor, name: str) -> Tensor:
+        """What the optimizer keeps of a weight's gradients; zeros at first."""
+        state = self.state[weight]
+        if name not in state:
+            state[name] = torch.zeros_like(weight)
+        sums: Tensor = state[name]
+        return sums
+
+    def _run(self, kernel: str, weight: Tensor, *tensors: Tensor | None, numbers: list[float]) -> None:
+        count = weight.numel()
+        kernels().run(kernel, -(-count // _PART), _PART, 1, count, weight, *tensors, torch.tensor(numbers))
+
+
+class CopyingSGD(_Copying, SGD):
+    """`torch.optim.SGD` that reads the gradients of copies, and writes to them as well; within rounding it is the same.
+
+    Args:
+        groups: of parameters, with or without a copy, each with its `weight_decay`.
+        copies: of some of them.
+        options: as PyTorch has them.
+    """
+
+    def __init__(self, groups: list[dict[str, Any]], copies: Copies, **options: Any) -> None:
+        super().__init__(groups, fused=True, **options)
+        self._copies = copies
+
+    def _update(self, weight: Tensor, copy: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        momentum = self._sums(weight, "momentum_buffer") if group["momentum"] else None
+        numbers = [group[name] for name in ("lr", "momentum", "weight_decay", "nesterov")]
+        self._run("descend", weight, gradient, momentum, copy, numbers=numbers)
+
+
+class CopyingAdam(_Copying, Adam):
+    """`torch.optim.Adam`, and AdamW with `decoupled_weight_decay`, in the same way."""
+
+    def __init__(self, groups: list[dict[str, Any]], copies: Copies, **options: Any) -> None:
+        super().__init__(groups, fused=True, **options)
+        self._copies = copies
+
+    def _update(self, weight: Tensor, copy: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        mean, square = (self._sums(weight, name) for name in ("exp_avg", "exp_avg_sq"))
+        steps = self.state[weight]["step"] = self.state[weight].get("step", 0) + 1
+        lr, decay, (beta1, beta2) = group["lr"], group["weight_decay"], group["betas"]
+        penalty, left = (0.0, 1 - lr * decay) if group["decoupled_weight_decay"] else (decay, 1.0)
+        betas = [beta1, 1 - beta1, beta2, 1 - beta2]
+        numbers = [lr / (1 - beta1**steps), *betas, math.sqrt(1 - beta2**steps), group["eps"], penalty, left]
+        self._run("adapt", weight, gradient, mean, square, copy, numbers=numbers)

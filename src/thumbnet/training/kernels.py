@@ -436,8 +436,9 @@ def _unpool(arguments):
 
 
 def _descend(arguments):
-    """Weights, gradients, momentum or none, copies, (rate, momentum, decay, 1 for Nesterov's) -> SGD's step, in place.
+    """Weights, gradients, momentum or none, copies, numbers -> a step of SGD, in place.
 
+    The numbers: the rate, the share of momentum that is kept, weight decay, 1 for Nesterov's momentum or 0.
     Weights and momentum are in fp32, gradients and the copies of the weights in bf16; step: how many there are.
     """
     a = carray(arguments, (_ARGUMENTS,), np.int64)
@@ -446,8 +447,8 @@ def _descend(arguments):
     every_gradient = carray(_halves(a[_TENSORS + 1]), count, np.uint16)
     every_momentum = carray(_floats(a[_TENSORS + 2]), count, np.float32)
     every_copy = carray(_halves(a[_TENSORS + 3]), count, np.uint16)
-    coefficients = carray(_floats(a[_TENSORS + 4]), 4, np.float32)
-    rate, keep, decay, ahead = coefficients[0], coefficients[1], coefficients[2], coefficients[3]
+    numbers = carray(_floats(a[_TENSORS + 4]), 4, np.float32)
+    rate, keep, decay, ahead = numbers[0], numbers[1], numbers[2], numbers[3]
     while True:
         part = _take(arguments)
         if part >= parts:
@@ -470,6 +471,40 @@ def _descend(arguments):
                 copies[i] = _narrow(weight)
 
 
+def _adapt(arguments):
+    """Weights, gradients, their means, those of their squares, copies, numbers -> a step of Adam or AdamW, in place.
+
+    The numbers: the rate over 1 - β₁ᵗ; β₁, 1 - β₁; β₂, 1 - β₂; the root of 1 - β₂ᵗ; ε; the L2 penalty; the share of a
+    weight that decay leaves. The rest as for `_descend`.
+    """
+    a = carray(arguments, (_ARGUMENTS,), np.int64)
+    parts, places, count = a[_PARTS], a[_PLACES], a[_STEP]
+    every_weight = carray(_floats(a[_TENSORS]), count, np.float32)
+    every_gradient = carray(_halves(a[_TENSORS + 1]), count, np.uint16)
+    every_mean = carray(_floats(a[_TENSORS + 2]), count, np.float32)
+    every_square = carray(_floats(a[_TENSORS + 3]), count, np.float32)
+    every_copy = carray(_halves(a[_TENSORS + 4]), count, np.uint16)
+    numbers = carray(_floats(a[_TENSORS + 5]), 9, np.float32)
+    rate, beta1, rest1, beta2, rest2 = numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]
+    root, epsilon, penalty, left = numbers[5], numbers[6], numbers[7], numbers[8]
+    while True:
+        part = _take(arguments)
+        if part >= parts:
+            break
+        begin, end = part * places, min(count, (part + 1) * places)
+        weights, gradients, copies = every_weight[begin:end], every_gradient[begin:end], every_copy[begin:end]
+        means, squares = every_mean[begin:end], every_square[begin:end]
+        for i in range(len(weights)):
+            gradient = _widen(gradients[i]) + penalty * weights[i]
+            mean = beta1 * means[i] + rest1 * gradient
+            square = beta2 * squares[i] + rest2 * gradient * gradient
+            means[i] = mean
+            squares[i] = square
+            weight = left * weights[i] - rate * mean / (np.sqrt(square) / root + epsilon)
+            weights[i] = weight
+            copies[i] = _narrow(weight)
+
+
 _BODIES: dict[str, Any] = {
     "statistics": _statistics,
     "apply": _make_apply,
@@ -478,4 +513,5 @@ _BODIES: dict[str, Any] = {
     "pool": _pool,
     "unpool": _unpool,
     "descend": _descend,
+    "adapt": _adapt,
 }

@@ -12,7 +12,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 from thumbnet.nets.stacked import Stacked
 from thumbnet.params import OptimizerParams
-from thumbnet.training.copies import Copies, CopyingSGD
+from thumbnet.training.copies import Copies, CopyingAdam, CopyingSGD
 from thumbnet.training.muon import Muon, can_fuse
 
 
@@ -29,7 +29,7 @@ def make_optimizer(module: nn.Module, params: OptimizerParams, copies: Copies | 
         params: `sgd`, with Nesterov's momentum as Sutskever et al. 2013 have it; `rmsprop` (Tieleman and Hinton 2012);
             `adam` (Kingma and Ba 2015, arXiv:1412.6980); `adamw` (Loshchilov and Hutter 2019, arXiv:1711.05101);
             `muon`, see `thumbnet.training.muon`. What is not in `params` is as PyTorch has it.
-        copies: of weights, that have the gradients; `sgd` alone serves them.
+        copies: of weights, that have the gradients; for `sgd`, `adam` and `adamw`.
     """
     kernels = find_kernels(module)
     vectors = [parameter for parameter in _trained(module) if _dimensions(parameter, module) <= 1]
@@ -39,6 +39,8 @@ def make_optimizer(module: nn.Module, params: OptimizerParams, copies: Copies | 
     ]
     fused = can_fuse(next(module.parameters()).device)
     match params.name:
+        case "adam" | "adamw" if copies:
+            return CopyingAdam(groups, copies, lr=params.lr, decoupled_weight_decay=params.name == "adamw")
         case "sgd" if copies:
             return CopyingSGD(groups, copies, lr=params.lr, momentum=params.momentum, nesterov=params.nesterov)
         case "sgd":
