@@ -95,10 +95,12 @@ def test_a_page_has_a_section_for_what_the_command_line_added() -> None:
     assert page.count("![Normalisation under 50,000 parameters]") == 2
     assert "## With `train.epochs=2` in place of 20" in page
     assert Path("docs/studies/norms-2.png").exists()
+    assert "train.epochs=2" not in Path("docs/results.md").read_text()  # what is nearer to the source is there
     study = load_study("norms")
     write_rows("norms", list(study.grid), [row for row in read_rows(rows_path("norms")) if row["extra"]], [])
     renew_pages(["norms"])
     assert not Path("docs/studies/norms-2.png").exists()
+    assert "train.epochs=2" in Path("docs/results.md").read_text()
 
 
 def test_own_images_are_told_by_their_name() -> None:

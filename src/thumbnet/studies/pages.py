@@ -113,7 +113,10 @@ def write_results() -> None:
 
 
 def published_table() -> str:
-    """Every published figure beside ours, in the order of the sources."""
+    """Every published figure beside ours, in the order of the sources.
+
+    What has been run with a study's own settings is not told again with fewer epochs: that stands on the study's page.
+    """
     lines = [
         "| source | study | published figure | of | published | ours | difference |",
         "|---|---|---|---|---:|---:|---:|",
@@ -124,17 +127,23 @@ def published_table() -> str:
         groups = findings(name, study, read_rows(rows_path(name)))
         for figure in study.published:
             if not figure.repeated:
-                beside = {
-                    settings(study, extra, group): _beside(figure, group, study) for extra, group in groups.items()
-                }
-                entries.append((figure, name, {told: spread for told, spread in beside.items() if spread}))
+                beside = {extra: _beside(figure, group, study) for extra, group in groups.items()}
+                known = {extra: spread for extra, spread in beside.items() if spread}
+                told = {settings(study, extra, groups[extra]): known[extra] for extra in _nearest(known)}
+                entries.append((figure, name, told))
     for figure, name, known in sorted(entries, key=lambda entry: (entry[0].source, entry[1])):
-        told = [_ours(figure, spread, added) for added, spread in known.items()]
+        cells_of_ours = [_ours(figure, spread, added) for added, spread in known.items()]
         differences = [_difference(figure, spread) for spread in known.values()]
         cells = [figure.source, f"[{name}](studies/{name}.md)", _told(figure), _measured(figure), _given(figure),
-                 "<br>".join(told) or NOT_RUN, "<br>".join(differences)]  # fmt: skip
+                 "<br>".join(cells_of_ours) or NOT_RUN, "<br>".join(differences)]  # fmt: skip
         lines.append(_row(cells))
     return "\n".join(lines)
+
+
+def _nearest(extras: Iterable[str]) -> list[str]:
+    """Those of the command line's additions to a study that do not add to another one of them."""
+    added = {extra: set(split_overrides(extra)) for extra in extras}
+    return [extra for extra, parts in added.items() if not any(other < parts for other in added.values())]
 
 
 def _beside(figure: Published, group: Sequence[Finding], study: Study) -> Spread | None:
