@@ -132,10 +132,10 @@ def published_table() -> str:
                 told = {settings(study, extra, groups[extra]): known[extra] for extra in _nearest(known)}
                 entries.append((figure, name, told))
     for figure, name, known in sorted(entries, key=lambda entry: (entry[0].source, entry[1])):
-        cells_of_ours = [_ours(figure, spread, added) for added, spread in known.items()]
+        figures = [_ours(figure, spread, added) for added, spread in known.items()]
         differences = [_difference(figure, spread) for spread in known.values()]
         cells = [figure.source, f"[{name}](studies/{name}.md)", _told(figure), _measured(figure), _given(figure),
-                 "<br>".join(cells_of_ours) or NOT_RUN, "<br>".join(differences)]  # fmt: skip
+                 "<br>".join(figures) or NOT_RUN, "<br>".join(differences)]  # fmt: skip
         lines.append(_row(cells))
     return "\n".join(lines)
 
