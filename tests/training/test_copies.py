@@ -10,16 +10,17 @@ from torch import Tensor, nn
 from thumbnet.nets.layers import Classifier
 from thumbnet.nets.stacked import Stacked
 from thumbnet.params import OptimizerParams, RegularisationParams
-from thumbnet.training import copies, fused
+from thumbnet.training import copies
 from thumbnet.training.batches import Images
 from thumbnet.training.copies import Copies, CopyingAdam, CopyingSGD, make_copies
 from thumbnet.training.engine import Recipe, fit
+from thumbnet.training.kernels import can_have
 from thumbnet.training.optimisation import make_optimizer
 
 BF16 = torch.bfloat16
 
 pytestmark = pytest.mark.skipif(
-    not fused.can_have({"descend", "adapt"}), reason="PyTorch's loops do not run on GNU's OpenMP here"
+    not can_have({"descend", "adapt"}), reason="PyTorch's loops do not run on GNU's OpenMP here"
 )
 
 
@@ -148,7 +149,7 @@ def test_small_and_stacked_networks_and_machines_without_kernels_have_none(
         raise OSError("no GNU OpenMP")
 
     with monkeypatch.context() as patch:
-        patch.setattr(fused, "kernels", fail)
+        patch.setattr("thumbnet.training.kernels.get_kernels", fail)
         assert make_copies(networks[0], BF16, optimizer_params(), regularisation()) is None
     monkeypatch.undo()
     assert make_copies(networks[0], BF16, optimizer_params(), regularisation()) is None  # too small

@@ -13,7 +13,6 @@ from thumbnet.data.normalisation import Statistics
 from thumbnet.nets.layers import Classifier, Residual, make_activation, make_norm
 from thumbnet.nets.notation import Shape
 from thumbnet.params import Activation, ModelParams, NormKind
-from thumbnet.training import fused
 from thumbnet.training.batches import Images
 from thumbnet.training.checkpoints import make_classifier
 from thumbnet.training.engine import Recipe, fit
@@ -187,6 +186,6 @@ def test_without_kernels_pytorchs_layers_train(monkeypatch: pytest.MonkeyPatch) 
     def fail() -> Any:
         raise OSError("no GNU OpenMP")
 
-    monkeypatch.setattr(fused, "kernels", fail)
+    monkeypatch.setattr("thumbnet.training.kernels.get_kernels", fail)
     network = make_network()
     assert fuse(network, BF16) is network

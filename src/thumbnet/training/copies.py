@@ -17,7 +17,7 @@ from torch.optim import SGD, Adam, Optimizer
 
 from thumbnet.nets.stacked import Stacked
 from thumbnet.params import OptimizerParams, RegularisationParams
-from thumbnet.training.fused import can_have, kernels
+from thumbnet.training.kernels import can_have, get_kernels
 
 #: Dense weights from which it pays: numba takes half a second of a training's start.
 LEAST_WEIGHTS = 1_000_000
@@ -115,7 +115,7 @@ class _Copying(Optimizer):
 
     def _run(self, kernel: str, weight: Tensor, *tensors: Tensor | None, numbers: list[float]) -> None:
         count = weight.numel()
-        kernels().run(kernel, -(-count // _PART), _PART, 1, count, weight, *tensors, torch.tensor(numbers))
+        get_kernels().run(kernel, -(-count // _PART), _PART, 1, count, weight, *tensors, torch.tensor(numbers))
 
 
 class CopyingSGD(_Copying, SGD):
@@ -134,7 +134,7 @@ class CopyingSGD(_Copying, SGD):
     def _update(self, weight: Tensor, copy: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         momentum = self._sums(weight, "momentum_buffer") if group["momentum"] else None
         numbers = [group[name] for name in ("lr", "momentum", "weight_decay", "nesterov")]
-        self._run("descend", weight, gradient, momentum, copy, numbers=numbers)
+        self._run("descend", weight, gradient, copy, momentum, numbers=numbers)
 
 
 class CopyingAdam(_Copying, Adam):
@@ -151,4 +151,4 @@ class CopyingAdam(_Copying, Adam):
         penalty, left = (0.0, 1 - lr * decay) if group["decoupled_weight_decay"] else (decay, 1.0)
         betas = [beta1, 1 - beta1, beta2, 1 - beta2]
         numbers = [lr / (1 - beta1**steps), *betas, math.sqrt(1 - beta2**steps), group["eps"], penalty, left]
-        self._run("adapt", weight, gradient, mean, square, copy, numbers=numbers)
+        self._run("adapt", weight, gradient, copy, mean, square, numbers=numbers)

@@ -8,7 +8,7 @@ statistics and results are PyTorch's within bf16's rounding, and closer to fp32'
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +16,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from thumbnet.nets.layers import Classifier, Residual
-
-if TYPE_CHECKING:
-    from thumbnet.training.kernels import Kernels
+from thumbnet.training.kernels import MOST_CHANNELS, can_have, get_kernels
 
 _Norm = nn.BatchNorm2d | nn.GroupNorm | nn.InstanceNorm2d
 
@@ -31,9 +29,6 @@ _NAMES: dict[type[nn.Module], str] = {
     nn.SiLU: "silu",
     nn.Tanh: "tanh",
 }
-
-#: A row of coefficients is to stay in the processor's nearest cache: layers of more channels are left to PyTorch.
-MOST_CHANNELS = 1024
 
 
 def fuse(model: nn.Module, precision: torch.dtype) -> Callable[[Tensor], Tensor]:
@@ -80,24 +75,6 @@ def faster(module: nn.Module) -> Callable[[Tensor], Tensor]:
     if type(module) in (nn.Sequential, Residual) and any(isinstance(child, _Norm) for child in module.children()):
         return _Block(list(module.children()), residual=isinstance(module, Residual))
     return module
-
-
-@functools.cache
-def kernels() -> "Kernels":
-    """The loops, once `can_have` has said that they are to be had."""
-    from thumbnet.training.kernels import Kernels  # numba is loaded where it is used
-
-    return Kernels()
-
-
-def can_have(names: set[str]) -> bool:
-    """Compiles kernels, or loads them from the cache; whether all of them work here."""
-    try:
-        for name in sorted(names):
-            kernels().compile(name)
-    except Exception:  # whatever fails in numba or its compiler, PyTorch's own layers do the work
-        return False
-    return True
 
 
 class _Block:
@@ -165,7 +142,7 @@ class _Cut:
     def run(self, kernel: str, x: Tensor, *tensors: Tensor | None) -> None:
         channels = x.shape[1]
         step = 0 if self.axis == 0 else channels
-        kernels().run(kernel, self.parts, self.places, channels, step, x, *tensors)
+        get_kernels().run(kernel, self.parts, self.places, channels, step, x, *tensors)
 
     def sums(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Room for two sums of each part and channel."""
@@ -176,7 +153,7 @@ class _Cut:
 def _cut(x: Tensor, norm: _Norm, name: str) -> _Cut:
     images, channels, height, width = x.shape
     if isinstance(norm, nn.BatchNorm2d):
-        parts = kernels().divide(images * height * width, channels)
+        parts = get_kernels().divide(images * height * width, channels)
         return _Cut(parts, images * height * width // parts, channels, 0, name)
     groups = norm.num_groups if isinstance(norm, nn.GroupNorm) else channels
     return _Cut(images, height * width, groups, 2, name)
@@ -272,7 +249,7 @@ class _MaxPool(Function):
         y = torch.empty((images, channels, height // 2, width // 2), dtype=x.dtype, memory_format=torch.channels_last)
         which = torch.empty_like(y, dtype=torch.uint8)
         x = x.contiguous(memory_format=torch.channels_last)
-        kernels().run("pool", images, height * width, channels, height // 2, x, y, which)
+        get_kernels().run("pool", images, height * width, channels, height // 2, x, y, which)
         ctx.save_for_backward(which)
         return y
 
@@ -283,5 +260,5 @@ class _MaxPool(Function):
         images, channels, height, width = ctx.shape
         dx = torch.empty(ctx.shape, dtype=dy.dtype, memory_format=torch.channels_last)
         dy = dy.contiguous(memory_format=torch.channels_last)
-        kernels().run("unpool", images, height * width, channels, height // 2, dy, which, dx)
+        get_kernels().run("unpool", images, height * width, channels, height // 2, dy, which, dx)
         return dx
