@@ -12,15 +12,9 @@ def main(params: Params) -> None:
     points = collect_histories({member: paths.HISTORY / f"{member}.csv" for member in params.members})
     write_curves_table(paths.CURVES.with_suffix(".csv"), points)
     save_figure(draw_curves(points, params.train.keep), paths.CURVES.with_suffix(".png"))
-    alone = {member: paths.MEMBER_CURVES / f"{member}.png" for member in params.members}
-    for member, picture in alone.items():
+    for member in params.members:
         own = [point for point in points if point.member == member]
-        save_figure(draw_curves(own, params.train.keep), picture)
-
-    from thumbnet.tracking import log_files  # MLflow takes seconds to load: last, when all files are safe
-
-    for member, picture in alone.items():
-        log_files(params, member, [picture], "curves")
+        save_figure(draw_curves(own, params.train.keep), paths.MEMBER_CURVES / f"{member}.png")
 
 
 if __name__ == "__main__":

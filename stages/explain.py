@@ -26,10 +26,6 @@ def main(params: Params, member: str) -> None:
     else:
         save_figure(draw_explanations(images, predictions, chosen, heat, classes, title), picture)
 
-    from thumbnet.tracking import log_files  # MLflow takes seconds to load: last, when all files are safe
-
-    log_files(params, member, [picture], "explain")
-
 
 if __name__ == "__main__":
     run_stage(main)

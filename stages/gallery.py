@@ -37,15 +37,11 @@ def main(params: Params, member: str) -> None:
         "bars": draw_bars(*test, chosen, f"{title}: probabilities"),
     }  # fmt: skip
 
-    table = paths.MISTAKES / f"{member}.csv"
-    write_mistakes_table(table, {split: find_mistakes(predictions[split]) for split in images}, classes)
+    mistakes = {split: find_mistakes(predictions[split]) for split in images}
+    write_mistakes_table(paths.MISTAKES / f"{member}.csv", mistakes, classes)
     with fresh_folder(paths.GALLERY / member) as folder:
         for name, figure in figures.items():
             save_figure(figure, folder / f"{name}.png")
-
-    from thumbnet.tracking import log_files  # MLflow takes seconds to load: last, when all files are safe
-
-    log_files(params, member, [table, *(paths.GALLERY / member / f"{name}.png" for name in figures)], "gallery")
 
 
 if __name__ == "__main__":

@@ -14,10 +14,6 @@ def main(params: Params) -> None:
     with fresh_file(paths.REPORT) as aside:
         aside.write_text(page, encoding="utf-8", newline="\n")
 
-    from thumbnet.tracking import log_files  # MLflow takes seconds to load: last, when all files are safe
-
-    log_files(params, paths.ENSEMBLE, [paths.REPORT], "report")
-
 
 if __name__ == "__main__":
     run_stage(main)

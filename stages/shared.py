@@ -25,11 +25,6 @@ def main(params: Params) -> None:
     figure = draw_shared(images, splits["test"], classes, params.gallery.shared, title, params.gallery.order)
     save_figure(figure, paths.SHARED)
 
-    from thumbnet.tracking import log_files  # MLflow takes seconds to load: last, when all files are safe
-
-    for member in params.members:
-        log_files(params, member, [paths.SHARED, paths.SHARED_MISTAKES], "shared")
-
 
 if __name__ == "__main__":
     run_stage(main)

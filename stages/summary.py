@@ -11,16 +11,10 @@ from thumbnet.params import Params
 
 
 def main(params: Params) -> None:
-    files = {member: [paths.SUMMARIES / f"{member}.json", paths.SUMMARY / f"{member}.png"] for member in params.members}
-    for member, (table, picture) in files.items():
-        summary = summarise_trained(paths.MODELS / member)
-        write_json(table, summary.as_json())
-        save_figure(draw_network(summary), picture)
-
-    from thumbnet.tracking import log_files  # MLflow takes seconds to load: last, when all files are safe
-
     for member in params.members:
-        log_files(params, member, files[member], "summary")
+        summary = summarise_trained(paths.MODELS / member)
+        write_json(paths.SUMMARIES / f"{member}.json", summary.as_json())
+        save_figure(draw_network(summary), paths.SUMMARY / f"{member}.png")
 
 
 if __name__ == "__main__":

@@ -114,6 +114,7 @@ def test_stages_and_the_library_know_nothing_of_dvc() -> None:
         ("stages/evaluate.py", {"torchvision", "sklearn"}),
         ("stages/curves.py", {"torch", "mlflow", "sklearn"}),
         ("stages/summary.py", {"torch", "torchvision", "mlflow", "sklearn"}),
+        ("stages/log.py", {"torch", "sklearn", "matplotlib"}),
         ("thumbnet.tracking", {"torch"}),
     ],
 )

@@ -19,6 +19,8 @@ MISTAKES = Path("data/mistakes")
 SHARED_MISTAKES = Path("data/shared.csv")
 MEMBER_CURVES = Path("data/curves")
 SUMMARIES = Path("data/summaries")
+#: Which files went to which run in MLflow.
+LOGGED = Path("data/logged.json")
 MODELS = Path("models")
 
 METRICS = Path("metrics")

@@ -24,8 +24,8 @@ pytestmark = pytest.mark.slow
 
 STAGES = {"check", "download", "split", "preview", "normalise", "train@bn", "train@ln", "evaluate@bn", "evaluate@ln",
           "gallery@bn", "gallery@ln", "explain@bn", "explain@ln", "shared", "ensemble", "curves",
-          "summary", "report"}  # fmt: skip
-TOGETHER = ("shared", "ensemble", "curves", "summary", "report")
+          "summary", "report", "log"}  # fmt: skip
+TOGETHER = ("shared", "ensemble", "curves", "summary", "report", "log")
 MEMBERS = ("bn", "ln")
 GALLERY = ("validation", "test", "samples", "most_confident", "least_confident", "bars")
 SIZES = {"train": 1142, "validation": 300, "test": 355}

@@ -19,20 +19,21 @@ from dvc.repo import Repo  # type: ignore[import-untyped]
 if TYPE_CHECKING:  # pytest puts no folder of tests on the path of modules
     from tests.pipeline.conftest import Checkout
 
-#: The report shows all parameters, and of `models` what the networks came to: it is told of apart, in `with_report`.
+#: The report shows all parameters, and of `models` what the networks came to: it is told of apart, in `with_report`,
+#: and so is `log`, which follows it.
 ALL = {"download", "split", "preview", "normalise", "train@bn", "train@ln", "evaluate@bn", "evaluate@ln", "gallery@bn",
        "gallery@ln", "explain@bn", "explain@ln", "shared", "ensemble", "curves", "summary"}  # fmt: skip
 DATA = {"download", "split", "preview", "normalise"}
 TRAIN, EVALUATE, GALLERY, EXPLAIN = (
     {f"{stage}@bn", f"{stage}@ln"} for stage in ("train", "evaluate", "gallery", "explain")
 )
-TOGETHER = {"shared", "ensemble", "curves", "summary"}
+TOGETHER = {"shared", "ensemble", "curves", "summary", "log"}
 OF_LN = {"train@ln", "evaluate@ln", "gallery@ln", "explain@ln"}
 
 PARAMETERS: list[tuple[str, Any, set[str], set[str]]] = [
     # parameter, another value, the stages that read it, those that cannot run again
     ("seed", 2, {"split", "preview"} | TRAIN, {"download"}),
-    ("dataset.name", "mnist", {"download", "split"}, set()),
+    ("dataset.name", "mnist", {"download", "split", "log"}, set()),
     ("dataset.path", "stages", {"download"}, set()),
     ("dataset.image_size", 16, {"download"}, set()),
     ("split.kind", "test_halves", {"split"}, {"download"}),
@@ -176,14 +177,14 @@ def reruns(root: Path) -> tuple[set[str], set[str]]:
 
 
 def with_report(first: set[str], never: set[str], reads: bool) -> tuple[set[str], set[str]]:
-    """The same with the report among the stages: it reads all that they write.
+    """The same with the report among the stages, which reads all that they write, and `log` after it.
 
     Args:
         first: the other stages that would run.
         never: those that cannot.
         reads: whether the report reads what was changed itself.
     """
-    return (first | {"report"} if reads else first), (never if first or reads else never | {"report"})
+    return (first | {"report"} if reads else first), (never if first or reads else never | {"report", "log"})
 
 
 def test_nothing_runs_where_nothing_changed(root: Path) -> None:

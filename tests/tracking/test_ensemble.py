@@ -50,7 +50,7 @@ def test_the_ensemble_is_a_run_that_links_its_members(
 
     for _ in range(2):
         tracking.log_ensemble(pair, FIGURES, write_files("ensemble.json"))
-    tracking.log_files(pair, "ensemble", write_files("report.html"), "report")
+    tracking.log_files(pair, "ensemble", {"report": write_files("report.html")})
 
     assert store.names() == ["bn", "ensemble", "gn"]
     ensemble = store.run("ensemble")
@@ -73,7 +73,7 @@ def test_the_ensemble_is_a_run_that_links_its_members(
 
     tracking.log_ensemble(pair, {**FIGURES, "test": {"accuracy": 0.95}}, [])
     assert store.names() == ["bn", "ensemble", "ensemble", "gn"]
-    tracking.log_files(pair, "ensemble", write_files("again.html"), "report")
+    tracking.log_files(pair, "ensemble", {"report": write_files("again.html")})
     folders = {run.data.metrics["test/accuracy"]: store.artifacts(run, "report") for run in store.runs()
                if run.info.run_name == "ensemble"}  # fmt: skip
     assert folders == {0.9: {"report.html"}, 0.95: {"again.html"}}
@@ -88,7 +88,7 @@ def test_a_single_network_is_no_ensemble(
 ) -> None:
     track_training(train_member("bn"))
     tracking.log_ensemble(params, FIGURES, write_files("ensemble.json"))
-    tracking.log_files(params, "ensemble", write_files("report.html"), "report")
+    tracking.log_files(params, "ensemble", {"report": write_files("report.html")})
     (run,) = store.runs()
     assert not store.artifacts(run, "ensemble")
     assert store.artifacts(run, "report") == {"report.html"}
@@ -101,9 +101,9 @@ def test_an_ensemble_without_a_run_gets_one(
     for name in pair.members:
         train_member(name)
     with pytest.raises(UserError, match="to make it: dvc repro ensemble"):
-        tracking.log_files(pair, "ensemble", [], "report")
+        tracking.log_files(pair, "ensemble", {"report": []})
     write_json(paths.ENSEMBLE_METRICS, FIGURES)
-    tracking.log_files(pair, "ensemble", write_files("report.html"), "report")
+    tracking.log_files(pair, "ensemble", {"report": write_files("report.html")})
     tracking.log_ensemble(pair, FIGURES, [])
     assert store.names() == ["bn", "ensemble", "gn"]
     assert store.run("ensemble").data.metrics["test/accuracy"] == 0.9

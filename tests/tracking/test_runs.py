@@ -136,7 +136,7 @@ def test_later_stages_add_to_the_run_of_the_training(
     assert store.runs()[0].data.tags["thumbnet.evaluate.flip"] == "true"
     pictures = write_files("metrics/evaluate/bn.json", "plots/confusion/bn/test.png", "plots/confusion/bn.csv")
     tracking.log_evaluation(params, "bn", FIGURES, PER_CLASS, pictures)
-    tracking.log_files(params, "bn", write_files("test.png", "validation.png"), "gallery")
+    tracking.log_files(params, "bn", {"gallery": write_files("test.png", "validation.png")})
 
     (run,) = store.runs()
     assert run.data.tags["thumbnet.evaluate.flip"] == "false"

@@ -84,7 +84,7 @@ def test_a_store_that_was_moved_keeps_its_artifacts_beside_it(
     shutil.move(checkout, elsewhere) if how == "moved" else shutil.copytree(checkout, elsewhere)
     monkeypatch.chdir(elsewhere)
     utils._artifact_repos_cache.clear()  # a process of its own has none
-    tracking.log_files(params, "bn", write_files("test.png"), "gallery")
+    tracking.log_files(params, "bn", {"gallery": write_files("test.png")})
     if how == "copied":
         assert not list(checkout.glob("mlartifacts/**/test.png"))
         shutil.rmtree(checkout)
@@ -146,7 +146,7 @@ def test_a_broken_store_is_a_clear_error(content: bytes | None, checkout: Path, 
     else:
         Path("mlflow.db").write_bytes(content * 100)
     with pytest.raises(UserError, match=r"mlflow\.db cannot be used: .*; check that"):
-        tracking.log_files(params, "bn", [], "gallery")
+        tracking.log_files(params, "bn", {"gallery": []})
 
 
 def test_a_deleted_experiment_is_a_clear_error(store: Store, train_member: TrainMember) -> None:

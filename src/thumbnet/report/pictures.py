@@ -5,7 +5,8 @@ What is shown where is the page's concern.
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,16 +63,15 @@ def collect_pictures(files: Mapping[str, Path], room: int) -> Album:
     quality, scale = LEVELS[0]
     for quality, scale in LEVELS:
         encoded, used = {}, 0
-        for key, path in present.items():
-            encoded[key] = _encode(path, quality, scale)
-            used += len(encoded[key].uri)
+        for key, picture in _encode_all(present, quality, scale):
+            encoded[key] = picture
+            used += len(picture.uri)
             if used > room:
                 break
         else:
             return Album(encoded, scale, quality is None, ())
     encoded, used = {}, 0
-    for key, path in present.items():
-        picture = _encode(path, quality, scale)
+    for key, picture in _encode_all(present, quality, scale):
         if used + len(picture.uri) <= room:
             encoded[key] = picture
             used += len(picture.uri)
@@ -87,6 +87,15 @@ def encode_array(pixels: NDArray[np.uint8], quality: int | None = None) -> Pictu
     """
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     return Picture(_address(image.convert("RGB"), quality), image.width, image.height)
+
+
+def _encode_all(files: Mapping[str, Path], quality: int | None, scale: float) -> Iterator[tuple[str, Picture]]:
+    """The pictures one after the other, encoded on all cores: Pillow lets other threads run meanwhile."""
+    pool = ThreadPoolExecutor()
+    try:
+        yield from zip(files, pool.map(lambda path: _encode(path, quality, scale), files.values()), strict=True)
+    finally:
+        pool.shutdown(cancel_futures=True)  # where there is no room for more
 
 
 def _encode(path: Path, quality: int | None, scale: float) -> Picture:

@@ -50,14 +50,13 @@ def log_evaluation(
         renew_sweep(experiment)
 
 
-def log_files(params: Params, member: str, files: Sequence[Path], folder: str) -> None:
+def log_files(params: Params, member: str, files: Mapping[str, Sequence[Path]]) -> None:
     """Adds artifacts, such as galleries, to the run of a network's training, or to that of the ensemble.
 
     Args:
         params: the whole `params.yaml`.
         member: the network's name in `models`, or `ensemble`.
-        files: the artifacts.
-        folder: where among the run's artifacts they go.
+        files: the artifacts, by the folder among the run's artifacts that they go to.
 
     Raises:
         UserError: as `log_evaluation`; or the ensemble has no run.
@@ -65,7 +64,9 @@ def log_files(params: Params, member: str, files: Sequence[Path], folder: str) -
     with user_errors():
         experiment = open_experiment(params.dataset.name)
         find = _run_of_ensemble if member == paths.ENSEMBLE else run_of_training
-        experiment.log(find(experiment, params, member), files=files, folder=folder)
+        run_id = find(experiment, params, member)
+        for folder, within in files.items():
+            experiment.log(run_id, files=within, folder=folder)
 
 
 def log_ensemble(params: Params, metrics: Mapping[str, Any], files: Sequence[Path]) -> None:
