@@ -23,19 +23,19 @@ from thumbnet.training.engine import Recipe, fit_seeds
 CLASSES = 10
 
 
-def make_parser(module: str, description: str | None, shape: tuple[int, int, int]) -> argparse.ArgumentParser:
+def make_parser(module: str, description: str | None) -> argparse.ArgumentParser:
     """The options of all measurements.
 
     Args:
         module: what is run, after `python -m`.
-        shape: (height, width, channels) of the images.
+        description: of it.
     """
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
-    parser.set_defaults(shape=shape)
     add = parser.add_argument
     add("network", help="an entry of `models` in params.yaml")
     add("--optimizer", default="sgd", choices=["sgd", "rmsprop", "adam", "adamw", "muon"])
     add("--lr", type=float, default=0.0001, help="the rate (0.0001)")
+    add("--ema", type=float, default=0.0, help="decay of the average of the weights (0: none)")
     add("--precision", default="auto", choices=["auto", "fp32", "bf16"])
     add("--batch-size", type=int, default=64)
     add("--images", type=int, default=20_000, help="in an epoch (20,000)")
@@ -47,13 +47,15 @@ def make_parser(module: str, description: str | None, shape: tuple[int, int, int
 
 @dataclass(frozen=True)
 class Epochs:
-    """Trains a network for one epoch, and takes the time; without an average of the weights.
+    """Trains a network for one epoch, and takes the time; the process has the stages' settings from then on.
 
     Args:
-        options: as `make_parser` reads them.
+        options: as a parser of `make_parser` reads them.
+        shape: (height, width, channels) of the images.
     """
 
     options: argparse.Namespace
+    shape: tuple[int, int, int]
 
     def __post_init__(self) -> None:
         keep_freed_memory()
@@ -64,21 +66,21 @@ class Epochs:
         return choose_precision(self.options.precision, torch.device("cpu"))
 
     def make_classifiers(self, seeds: int) -> list[nn.Module]:
-        model, shape = load_params().models[self.options.network], self.options.shape
-        channels = shape[2]
+        """So many of the network, untrained."""
+        model, channels = load_params().models[self.options.network], self.shape[2]
         statistics = Statistics(np.full(channels, 120.0), np.full(channels, 60.0))
-        return [make_classifier(model, shape, CLASSES, statistics, seed) for seed in range(seeds)]
+        return [make_classifier(model, self.shape, CLASSES, statistics, seed) for seed in range(seeds)]
 
     def train(self, seeds: int = 1) -> float:
         """Seconds of an epoch of so many networks at once."""
         options, params = self.options, load_params()
         draws = torch.Generator().manual_seed(0)
-        images = torch.randint(256, (options.images, *options.shape), dtype=torch.uint8, generator=draws)
+        images = torch.randint(256, (options.images, *self.shape), dtype=torch.uint8, generator=draws)
         train = Images(images, torch.randint(CLASSES, (options.images,), generator=draws))
         few = Images(train.images[:100], train.labels[:100])  # only batches of training count
         recipe = Recipe(
             params.seed,
-            params.train.model_copy(update={"epochs": 1, "batch_size": options.batch_size, "ema": 0.0}),
+            params.train.model_copy(update={"epochs": 1, "batch_size": options.batch_size, "ema": options.ema}),
             params.optimizer.model_copy(update={"name": options.optimizer, "lr": options.lr}),
             params.schedule,
             params.regularisation,
@@ -91,12 +93,13 @@ class Epochs:
         fit_seeds(classifiers, train, few, recipe, self.precision)
         return clock() - start
 
-    def in_turns(self, first: Callable[[], float], second: Callable[[], float]) -> list[tuple[float, float]]:
+    def time_in_turns(self, first: Callable[[], float], second: Callable[[], float]) -> list[tuple[float, float]]:
         """Seconds of both in every round, after one of each to warm up."""
-        first(), second()
+        first()
+        second()
         return [(first(), second()) for _ in range(self.options.rounds)]
 
-    def tell(self, parts: Sequence[str]) -> None:
+    def print_result(self, parts: Sequence[str]) -> None:
         """Prints what was found, with what it was found for."""
         options, precision = self.options, str(self.precision).removeprefix("torch.")
         what = f"{options.network}, {options.optimizer}, {precision}, batches of {options.batch_size}"

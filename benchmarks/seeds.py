@@ -9,12 +9,12 @@ from benchmarks.epochs import Epochs, make_parser, show_ratio
 
 
 def main() -> None:
-    parser = make_parser("benchmarks.seeds", __doc__, shape=(28, 28, 1))
+    parser = make_parser("benchmarks.seeds", __doc__)
     parser.add_argument("--seeds", type=int, default=5, help="trained at once (5)")
     options = parser.parse_args()
-    epochs = Epochs(options)
-    rounds = epochs.in_turns(epochs.train, lambda: epochs.train(options.seeds))
-    epochs.tell(
+    epochs = Epochs(options, shape=(28, 28, 1))
+    rounds = epochs.time_in_turns(epochs.train, lambda: epochs.train(options.seeds))
+    epochs.print_result(
         [
             f"one seed {median(alone for alone, _ in rounds):.3f} s",
             f"{options.seeds} seeds {median(together for _, together in rounds):.3f} s",

@@ -5,21 +5,16 @@ from thumbnet.stage import run_stage  # isort: skip
 from pathlib import Path
 
 from thumbnet import paths
-from thumbnet.files import write_json
 from thumbnet.params import Params
 from thumbnet.tracking import log_files
 
 
 def main(params: Params) -> None:
-    files = {member: _files_of(member) for member in params.members}
-    for member, folders in files.items():
-        log_files(params, member, folders)
-    report = {"report": [paths.REPORT]}
-    log_files(params, paths.ENSEMBLE, report)
-
-    logged = {**files, paths.ENSEMBLE: report}
-    names = {run: {folder: [path.name for path in found] for folder, found in of.items()} for run, of in logged.items()}
-    write_json(paths.LOGGED, names)
+    for member in params.members:
+        log_files(params, member, _files_of(member))
+    log_files(params, paths.ENSEMBLE, {"report": [paths.REPORT]})
+    # The same text whatever the runs are: their ids are of no concern to DVC.
+    paths.LOGGED.write_text("MLflow has what was drawn\n", encoding="utf-8")
 
 
 def _files_of(member: str) -> dict[str, list[Path]]:
@@ -27,7 +22,7 @@ def _files_of(member: str) -> dict[str, list[Path]]:
     return {
         "curves": [paths.MEMBER_CURVES / f"{member}.png"],
         "explain": [paths.EXPLAIN / f"{member}.png"],
-        "gallery": [paths.MISTAKES / f"{member}.csv", *sorted((paths.GALLERY / member).glob("*.png"))],
+        "gallery": [paths.MISTAKES / f"{member}.csv", *sorted((paths.GALLERY / member).iterdir())],
         "shared": [paths.SHARED, paths.SHARED_MISTAKES],
         "summary": [paths.SUMMARIES / f"{member}.json", paths.SUMMARY / f"{member}.png"],
     }

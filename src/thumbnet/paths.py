@@ -9,6 +9,7 @@ from pathlib import Path
 
 PARAMS = Path("params.yaml")
 CHECKED = Path("data/params.checked")
+LOGGED = Path("data/runs.logged")
 STATISTICS = Path("data/normalisation.npz")
 #: Unfinished downloads, below `checkout_root()`.
 DOWNLOADS = Path("data/downloads")
@@ -19,8 +20,6 @@ MISTAKES = Path("data/mistakes")
 SHARED_MISTAKES = Path("data/shared.csv")
 MEMBER_CURVES = Path("data/curves")
 SUMMARIES = Path("data/summaries")
-#: Which files went to which run in MLflow.
-LOGGED = Path("data/logged.json")
 MODELS = Path("models")
 
 METRICS = Path("metrics")

@@ -137,6 +137,7 @@ def test_mlflow_has_a_run_for_each_network_and_the_ensemble(finished: Checkout) 
         assert artifacts(run, "evaluation") >= {f"{member}.json", "confusion", "per_class"}
         assert artifacts(run, "evaluation/confusion") == {f"{member}.csv", *(f"{split}.png" for split in SIZES)}
         assert artifacts(run, "gallery") == {f"{member}.csv", *(f"{name}.png" for name in GALLERY)}
+        assert artifacts(run, "curves") == {f"{member}.png"}
         assert artifacts(run, "explain") == {f"{member}.png"}
         assert artifacts(run, "shared") == {"shared.png", "shared.csv"}
         assert artifacts(run, "summary") == {f"{member}.json", f"{member}.png"}

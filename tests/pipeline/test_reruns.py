@@ -132,6 +132,7 @@ FILES: list[tuple[str, set[str], set[str]]] = [
     ("metrics/benchmark.json", set(), ALL),
     ("src/thumbnet/report/page.py", set(), ALL),
     ("src/thumbnet/report/templates/report.css", set(), ALL),
+    ("stages/log.py", {"log"}, ALL | {"report"}),
 ]
 #: Those of them that the report is made with.
 OF_REPORT = {

@@ -15,6 +15,7 @@ import pytest
 
 from thumbnet import paths, tracking
 from thumbnet.errors import UserError
+from thumbnet.files import write_json
 from thumbnet.params import Params
 
 if TYPE_CHECKING:  # pytest puts no folder of tests on the path of modules
@@ -236,3 +237,23 @@ def test_an_interrupt_waits_until_an_epoch_is_stored(number: signal.Signals) -> 
         store()
     assert stored
     assert signal.getsignal(number) is before
+
+
+def test_a_run_that_is_made_anew_has_its_figures_on_test(
+    params: Params,
+    train_member: TrainMember,
+    track_training: TrackTraining,
+    write_files: Callable[..., list[Path]],
+    empty_store: Path,
+    store: Store,
+) -> None:
+    track_training(train_member("bn"))
+    write_json(paths.EVALUATE_METRICS / "bn.json", FIGURES)
+    shutil.copy(empty_store, "mlflow.db")
+
+    tracking.log_files(params, "bn", {"gallery": write_files("test.png")})
+
+    (run,) = store.runs()
+    assert run.data.metrics["test/accuracy"] == 0.8
+    assert store.artifacts(run, "evaluation") == {"bn.json"}
+    assert store.artifacts(run, "gallery") == {"test.png"}

@@ -14,7 +14,7 @@ from thumbnet.training import copies
 from thumbnet.training.batches import Images
 from thumbnet.training.copies import Copies, CopyingAdam, CopyingSGD, make_copies
 from thumbnet.training.engine import Recipe, fit
-from thumbnet.training.kernels import can_have
+from thumbnet.training.launching import can_have
 from thumbnet.training.optimisation import make_optimizer
 
 BF16 = torch.bfloat16
@@ -149,7 +149,7 @@ def test_small_and_stacked_networks_and_machines_without_kernels_have_none(
         raise OSError("no GNU OpenMP")
 
     with monkeypatch.context() as patch:
-        patch.setattr("thumbnet.training.kernels.get_kernels", fail)
+        patch.setattr("thumbnet.training.launching.get_kernels", fail)
         assert make_copies(networks[0], BF16, optimizer_params(), regularisation()) is None
     monkeypatch.undo()
     assert make_copies(networks[0], BF16, optimizer_params(), regularisation()) is None  # too small

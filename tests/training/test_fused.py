@@ -168,7 +168,7 @@ def test_a_training_has_the_same_bytes_each_time_and_on_any_number_of_the_kernel
     split = Images(images, torch.randint(0, 10, (64,), generator=generator))
     weights = []
     for threads in (1, 1, 3):
-        monkeypatch.setattr("thumbnet.training.kernels.torch.get_num_threads", lambda threads=threads: threads)
+        monkeypatch.setattr("thumbnet.training.launching.torch.get_num_threads", lambda threads=threads: threads)
         network = make_network()
         fit(network, split, split, make_recipe(train={"epochs": 2, "ema": 0.0}), BF16)
         weights.append(network.state_dict())
@@ -186,6 +186,6 @@ def test_without_kernels_pytorchs_layers_train(monkeypatch: pytest.MonkeyPatch) 
     def fail() -> Any:
         raise OSError("no GNU OpenMP")
 
-    monkeypatch.setattr("thumbnet.training.kernels.get_kernels", fail)
+    monkeypatch.setattr("thumbnet.training.launching.get_kernels", fail)
     network = make_network()
     assert fuse(network, BF16) is network

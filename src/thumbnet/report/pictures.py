@@ -5,8 +5,10 @@ What is shown where is the page's concern.
 
 import base64
 import io
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,13 +65,14 @@ def collect_pictures(files: Mapping[str, Path], room: int) -> Album:
     quality, scale = LEVELS[0]
     for quality, scale in LEVELS:
         encoded, used = {}, 0
-        for key, picture in _encode_all(present, quality, scale):
-            encoded[key] = picture
-            used += len(picture.uri)
-            if used > room:
-                break
-        else:
-            return Album(encoded, scale, quality is None, ())
+        with closing(_encode_all(present, quality, scale)) as pictures:
+            for key, picture in pictures:
+                encoded[key] = picture
+                used += len(picture.uri)
+                if used > room:
+                    break
+            else:
+                return Album(encoded, scale, quality is None, ())
     encoded, used = {}, 0
     for key, picture in _encode_all(present, quality, scale):
         if used + len(picture.uri) <= room:
@@ -89,9 +92,11 @@ def encode_array(pixels: NDArray[np.uint8], quality: int | None = None) -> Pictu
     return Picture(_address(image.convert("RGB"), quality), image.width, image.height)
 
 
-def _encode_all(files: Mapping[str, Path], quality: int | None, scale: float) -> Iterator[tuple[str, Picture]]:
+def _encode_all(
+    files: Mapping[str, Path], quality: int | None, scale: float
+) -> Generator[tuple[str, Picture], None, None]:
     """The pictures one after the other, encoded on all cores: Pillow lets other threads run meanwhile."""
-    pool = ThreadPoolExecutor()
+    pool = ThreadPoolExecutor(os.cpu_count())
     try:
         yield from zip(files, pool.map(lambda path: _encode(path, quality, scale), files.values()), strict=True)
     finally:

@@ -66,7 +66,8 @@ def log_files(params: Params, member: str, files: Mapping[str, Sequence[Path]]) 
         find = _run_of_ensemble if member == paths.ENSEMBLE else run_of_training
         run_id = find(experiment, params, member)
         for folder, within in files.items():
-            experiment.log(run_id, files=within, folder=folder)
+            for file in within:
+                experiment.client.log_artifact(run_id, str(file), folder)
 
 
 def log_ensemble(params: Params, metrics: Mapping[str, Any], files: Sequence[Path]) -> None:

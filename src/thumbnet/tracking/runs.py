@@ -1,6 +1,7 @@
 """The run of a training: while it lasts, when it ends, and made anew from the training's files where it is missing."""
 
 import contextlib
+import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,14 @@ from thumbnet import paths
 from thumbnet.errors import UserError
 from thumbnet.params import Params
 from thumbnet.tracking.datasets import log_dataset
-from thumbnet.tracking.entries import as_params, data_params, epoch_metrics, read_history, training_metrics
+from thumbnet.tracking.entries import (
+    as_params,
+    data_params,
+    epoch_metrics,
+    evaluation_metrics,
+    read_history,
+    training_metrics,
+)
 from thumbnet.tracking.identity import hash_data, result_id
 from thumbnet.tracking.interrupts import uninterrupted
 from thumbnet.tracking.models import log_model, read_card
@@ -108,7 +116,7 @@ class TrainingRun:
 
 
 def run_of_training(experiment: Experiment, params: Params, member: str) -> str:
-    """The run of a member's training, made from the training's files where the store has none.
+    """The run of a member's training, made from the files of training and evaluation where the store has none.
 
     That is so when the store was deleted or is another one, when DVC restored the training from a cache that was
     filled elsewhere, and when the store was down as the training ended.
@@ -166,6 +174,10 @@ def _recreate_run(experiment: Experiment, params: Params, member: str, model_dir
     files = [file for file in (history, paths.TRAIN_METRICS / f"{member}.json") if file.exists()]
     if history in files:
         experiment.client.log_batch(run_id, metrics=read_history(history))
+    judged = paths.EVALUATE_METRICS / f"{member}.json"
+    if judged.exists():
+        figures = json.loads(judged.read_text(encoding="utf-8"))
+        experiment.log(run_id, metrics=evaluation_metrics(figures), files=[judged], folder="evaluation")
     _finish_training(experiment, run_id, model_dir, files, summary={})
 
 

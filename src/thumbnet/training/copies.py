@@ -17,7 +17,7 @@ from torch.optim import SGD, Adam, Optimizer
 
 from thumbnet.nets.stacked import Stacked
 from thumbnet.params import OptimizerParams, RegularisationParams
-from thumbnet.training.kernels import can_have, get_kernels
+from thumbnet.training.launching import can_have, get_kernels
 
 #: Dense weights from which it pays: numba takes half a second of a training's start.
 LEAST_WEIGHTS = 1_000_000

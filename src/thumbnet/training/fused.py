@@ -16,7 +16,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from thumbnet.nets.layers import Classifier, Residual
-from thumbnet.training.kernels import MOST_CHANNELS, can_have, get_kernels
+from thumbnet.training.launching import can_have, get_kernels
 
 _Norm = nn.BatchNorm2d | nn.GroupNorm | nn.InstanceNorm2d
 
@@ -119,7 +119,7 @@ def _is_served(values: Tensor, norm: _Norm) -> bool:
         return False
     images, channels, height, width = values.shape
     alone = height * width == 1 and (isinstance(norm, nn.InstanceNorm2d) or images == 1)
-    return values.numel() > 0 and channels <= MOST_CHANNELS and not alone
+    return values.numel() > 0 and channels <= get_kernels().most_channels and not alone
 
 
 @dataclass(frozen=True)

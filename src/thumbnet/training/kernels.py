@@ -1,78 +1,483 @@
-"""Calls compiled loops over bf16 values on tensors, for `thumbnet.training.fused` and `.copies`.
+"""Loops over bf16 values, compiled by numba for the processor at hand; `thumbnet.training.launching` runs them.
 
-The loops (`thumbnet.training.loops`) run on the threads of OpenMP that PyTorch runs on, so that no second pool is in
-its way. numba is loaded where a loop is needed, and not before.
+All of them treat values of channels-last tensors as a matrix of places and channels, cut into parts of equally many
+places, and compute in fp32. Each part is computed by one thread, in one order: results do not depend on the number of
+threads.
+
+Compiled code lies in numba's cache, beside this file or, where that is read-only, in the user's cache folder: only the
+first run on a machine waits some seconds for it. The cache is renewed where this file changes, and no other: what the
+loops are compiled with stands here.
 """
 
-import ctypes
 import functools
 import math
-from pathlib import Path
+from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from llvmlite import ir
+from numba import carray, cfunc, njit, types  # type: ignore[attr-defined]  # numba names no carray in __all__
+from numba.extending import intrinsic
 
-#: Places of a loop's argument list, all of them 64-bit integers: at 0 the number of the next part, then the sizes, and
-#: from TENSORS on the addresses; ARGUMENTS is their number.
-PARTS, PLACES, CHANNELS, STEP, TENSORS, ARGUMENTS = 1, 2, 3, 4, 5, 16
+#: Contraction to fused multiply-adds is allowed, and no other change of order; NaNs and infinities pass.
+_OPTIONS: dict[str, Any] = {"fastmath": {"contract", "nsz"}, "error_model": "numpy"}
+
+_jit: Any = njit(**_OPTIONS)
+_intrinsic: Any = intrinsic  # its type counts the argument that only numba passes
+
+#: The activations that kernels know, and their numbers there.
+ACTIVATIONS = {"none": 0, "relu": 1, "leaky_relu": 2, "elu": 3, "silu": 4, "tanh": 5, "selu": 6}
 
 #: A row of coefficients is to stay in the processor's nearest cache: layers of more channels are left to PyTorch.
 MOST_CHANNELS = 1024
 
+#: Values that a row of coefficients is repeated to, so that inner loops are long even for few channels.
+_ROW = 512
+
+#: Places of an argument list, all of them 64-bit integers: at 0 the number of the next part, then the sizes, and from
+#: TENSORS on the addresses; ARGUMENTS is their number.
+PARTS, PLACES, CHANNELS, STEP, TENSORS, ARGUMENTS = 1, 2, 3, 4, 5, 16
+
+f32, u8, u16, u32 = np.float32, np.uint8, np.uint16, np.uint32
+
 
 @functools.cache
-def get_kernels() -> "Kernels":
-    """The one caller of kernels, once `can_have` has said that they are to be had."""
-    return Kernels()
+def compiled(kernel: str) -> Any:
+    """A kernel by its name, which is a key of `BODIES`, with an activation's after a dot where it takes one."""
+    name, _, activation = kernel.partition(".")
+    body = BODIES[name](ACTIVATIONS[activation]) if activation else BODIES[name]
+    return cfunc(types.void(types.CPointer(types.int64)), cache=True, **_OPTIONS)(body)
 
 
-def can_have(names: set[str]) -> bool:
-    """Compiles kernels, or loads them from the cache; whether all of them work here."""
-    try:
-        for name in sorted(names):
-            get_kernels().compile(name)
-    except Exception:  # whatever fails in numba or its compiler, PyTorch's own layers do the work
-        return False
-    return True
+@_intrinsic
+def _bits(_: Any, number: Any) -> Any:
+    """The bits of an fp32 number."""
+    return types.uint32(types.float32), lambda context, builder, signature, values: builder.bitcast(
+        values[0], ir.IntType(32)
+    )
 
 
-class Kernels:
-    """Calls the kernels on tensors.
+@_intrinsic
+def _number(_: Any, bits: Any) -> Any:
+    """The fp32 number of some bits."""
+    return types.float32(types.uint32), lambda context, builder, signature, values: builder.bitcast(
+        values[0], ir.FloatType()
+    )
 
-    Raises:
-        ImportError: there is no numba.
-        OSError, AttributeError: PyTorch's loops do not run on GNU's OpenMP, or one that stands in for it.
+
+@_intrinsic
+def _take(_: Any, counter: Any) -> Any:
+    """Counts a number up, and gives what it was: no two threads get the same."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.atomic_rmw("add", values[0], ir.Constant(ir.IntType(64), 1), "monotonic")
+
+    return types.int64(types.CPointer(types.int64)), generate
+
+
+@_intrinsic
+def _halves(_: Any, address: Any) -> Any:
+    """An address of bf16 values, as integers of 16 bits."""
+    return types.CPointer(types.uint16)(types.int64), _to_pointer
+
+
+@_intrinsic
+def _bytes(_: Any, address: Any) -> Any:
+    """An address of bytes."""
+    return types.CPointer(types.uint8)(types.int64), _to_pointer
+
+
+@_intrinsic
+def _floats(_: Any, address: Any) -> Any:
+    """An address of fp32 values."""
+    return types.CPointer(types.float32)(types.int64), _to_pointer
+
+
+def _to_pointer(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    return builder.inttoptr(values[0], context.get_value_type(signature.return_type))
+
+
+@_jit
+def _widen(half):
+    return _number(u32(half) << u32(16))
+
+
+@_jit
+def _narrow(number):
+    """Rounded to the nearest, and to the even one of two."""
+    bits = _bits(number)
+    return u16((bits + u32(0x7FFF) + ((bits >> u32(16)) & u32(1))) >> u32(16))
+
+
+@_jit
+def _exp(x):
+    """2 to the x·log2(e): its whole part goes to the exponent, for the rest there is a polynomial; within 3e-6."""
+    x = x * f32(1.4426950408889634)
+    x = f32(-126.0) if x < f32(-126.0) else x
+    x = f32(126.0) if x > f32(126.0) else x
+    shifted = x + f32(12582912.0)  # 1.5·2^23: the whole part is in the lowest bits now
+    rest = x - (shifted - f32(12582912.0))
+    power = f32(0.009582853619933955)  # the least relative error on [-0.5, 0.5], and none at 0
+    power = power * rest + f32(0.05590642480859686)
+    power = power * rest + f32(0.24024098598344795)
+    power = power * rest + f32(0.6931241933881168)
+    power = power * rest + f32(1.0)
+    return _number(_bits(power) + (_bits(shifted) << u32(23)))
+
+
+@_jit
+def _sigmoid(z):
+    return f32(1.0) / (f32(1.0) + _exp(-z))
+
+
+@_jit
+def _activated(kind, z):
+    if kind == 1:
+        return f32(0.0) if z < f32(0.0) else z
+    if kind == 2:
+        return f32(0.01) * z if z < f32(0.0) else z
+    if kind == 3:
+        return _exp(z) - f32(1.0) if z < f32(0.0) else z
+    if kind == 4:
+        return z * _sigmoid(z)
+    if kind == 5:
+        return f32(2.0) * _sigmoid(f32(2.0) * z) - f32(1.0)
+    if kind == 6:
+        return f32(1.7580993408473766) * (_exp(z) - f32(1.0)) if z < f32(0.0) else f32(1.0507009873554805) * z
+    return z
+
+
+@_jit
+def _slope(kind, z):
+    if kind == 1:
+        return f32(1.0) if z > f32(0.0) else f32(0.0)
+    if kind == 2:
+        return f32(1.0) if z > f32(0.0) else f32(0.01)
+    if kind == 3:
+        return f32(1.0) if z > f32(0.0) else _exp(z)
+    if kind == 4:
+        part = _sigmoid(z)
+        return part * (f32(1.0) + z * (f32(1.0) - part))
+    if kind == 5:
+        part = _sigmoid(f32(2.0) * z)
+        return f32(4.0) * part * (f32(1.0) - part)
+    if kind == 6:
+        return f32(1.0507009873554805) if z > f32(0.0) else f32(1.7580993408473766) * _exp(z)
+    return f32(1.0)
+
+
+@_jit
+def _row_length(channels):
+    """A multiple of the channels of about `_ROW` values, and of a vector's length where there is one that small."""
+    unit = channels
+    for factor in (64, 16):
+        common = channels * factor // math.gcd(channels, factor)
+        if common <= MOST_CHANNELS:
+            unit = common
+            break
+    return unit * max(1, _ROW // unit)
+
+
+@_jit
+def _repeat(source, target, channels, length):
+    for start in range(0, length, channels):
+        for channel in range(channels):
+            target[start + channel] = source[channel]
+
+
+@_jit
+def _fold(row, channels, length):
+    """Adds up what belongs to one channel; the sums stand at the row's begin."""
+    for start in range(channels, length, channels):
+        for channel in range(channels):
+            row[channel] += row[start + channel]
+
+
+R1, R2, R3, R4, R5 = (place * MOST_CHANNELS for place in range(1, 6))
+
+
+def _statistics(arguments):
+    """x (parts, places, channels) -> means, and sums of squared differences from them, (parts, channels) each."""
+    a = carray(arguments, (ARGUMENTS,), np.int64)
+    parts, places, channels = a[PARTS], a[PLACES], a[CHANNELS]
+    size = places * channels
+    x = carray(_halves(a[TENSORS]), parts * size, np.uint16)
+    means = carray(_floats(a[TENSORS + 1]), parts * channels, np.float32)
+    squares = carray(_floats(a[TENSORS + 2]), parts * channels, np.float32)
+    length = _row_length(channels)
+    rows = np.empty(R3, np.float32)  # what is subtracted from the values, sums, sums of squares
+    while True:
+        part = _take(arguments)
+        if part >= parts:
+            break
+        ours = x[part * size : (part + 1) * size]
+        for start in range(0, length, channels):
+            for channel in range(channels):
+                rows[start + channel] = _widen(ours[channel])  # a value near the mean: squares stay small
+        rows[R1:] = f32(0.0)
+        for start in range(0, size, length):
+            values = ours[start : start + length]
+            for i in range(len(values)):
+                difference = _widen(values[i]) - rows[i]
+                rows[i + R1] += difference
+                rows[i + R2] += difference * difference
+        _fold(rows[R1:], channels, length)
+        _fold(rows[R2:], channels, length)
+        for channel in range(channels):
+            total = rows[channel + R1]
+            means[part * channels + channel] = rows[channel] + total / places
+            squares[part * channels + channel] = rows[channel + R2] - total * total / places
+
+
+def _make_apply(kind):
+    def apply(arguments):
+        """x, scale, shift, added or none -> y: the activation of x·scale + shift, and something added."""
+        a = carray(arguments, (ARGUMENTS,), np.int64)
+        parts, places, channels, step = a[PARTS], a[PLACES], a[CHANNELS], a[STEP]
+        size = places * channels
+        x = carray(_halves(a[TENSORS]), parts * size, np.uint16)
+        scale = carray(_floats(a[TENSORS + 1]), parts * channels, np.float32)
+        shift = carray(_floats(a[TENSORS + 2]), parts * channels, np.float32)
+        added = carray(_halves(a[TENSORS + 3]), parts * size, np.uint16)
+        y = carray(_halves(a[TENSORS + 4]), parts * size, np.uint16)
+        length = _row_length(channels)
+        rows = np.empty(R2, np.float32)
+        while True:
+            part = _take(arguments)
+            if part >= parts:
+                break
+            ours = x[part * size : (part + 1) * size]
+            out = y[part * size : (part + 1) * size]
+            other = added[part * size : (part + 1) * size]
+            _repeat(scale[part * step :], rows, channels, length)
+            _repeat(shift[part * step :], rows[R1:], channels, length)
+            for start in range(0, size, length):
+                values, results = ours[start : start + length], out[start : start + length]
+                if a[TENSORS + 3]:
+                    more = other[start : start + length]
+                    for i in range(len(values)):
+                        z = _widen(values[i]) * rows[i] + rows[i + R1]
+                        results[i] = _narrow(_activated(kind, z) + _widen(more[i]))
+                else:
+                    for i in range(len(values)):
+                        results[i] = _narrow(_activated(kind, _widen(values[i]) * rows[i] + rows[i + R1]))
+
+    return apply
+
+
+def _make_sums(kind):
+    def sums(arguments):
+        """x, dy, scale, shift, mean -> dz, and of each part Σdz and Σdz·(x - mean); z is what is activated."""
+        a = carray(arguments, (ARGUMENTS,), np.int64)
+        parts, places, channels, step = a[PARTS], a[PLACES], a[CHANNELS], a[STEP]
+        size = places * channels
+        x = carray(_halves(a[TENSORS]), parts * size, np.uint16)
+        dy = carray(_halves(a[TENSORS + 1]), parts * size, np.uint16)
+        scale = carray(_floats(a[TENSORS + 2]), parts * channels, np.float32)
+        shift = carray(_floats(a[TENSORS + 3]), parts * channels, np.float32)
+        mean = carray(_floats(a[TENSORS + 4]), parts * channels, np.float32)
+        dz = carray(_halves(a[TENSORS + 5]), parts * size, np.uint16)
+        first = carray(_floats(a[TENSORS + 6]), parts * channels, np.float32)
+        second = carray(_floats(a[TENSORS + 7]), parts * channels, np.float32)
+        length = _row_length(channels)
+        rows = np.empty(R5, np.float32)
+        while True:
+            part = _take(arguments)
+            if part >= parts:
+                break
+            ours = x[part * size : (part + 1) * size]
+            above = dy[part * size : (part + 1) * size]
+            out = dz[part * size : (part + 1) * size]
+            _repeat(scale[part * step :], rows, channels, length)
+            _repeat(shift[part * step :], rows[R1:], channels, length)
+            _repeat(mean[part * step :], rows[R2:], channels, length)
+            rows[R3:] = f32(0.0)
+            for start in range(0, size, length):
+                values, gradients = ours[start : start + length], above[start : start + length]
+                results = out[start : start + length]
+                for i in range(len(values)):
+                    value = _widen(values[i])
+                    gradient = _widen(gradients[i]) * _slope(kind, value * rows[i] + rows[i + R1])
+                    results[i] = _narrow(gradient)
+                    rows[i + R3] += gradient
+                    rows[i + R4] += gradient * (value - rows[i + R2])
+            _fold(rows[R3:], channels, length)
+            _fold(rows[R4:], channels, length)
+            for channel in range(channels):
+                first[part * channels + channel] = rows[channel + R3]
+                second[part * channels + channel] = rows[channel + R4]
+
+    return sums
+
+
+def _combine(arguments):
+    """x, dz, scale, by, plus -> dz, in place: dz·scale + x·by + plus."""
+    a = carray(arguments, (ARGUMENTS,), np.int64)
+    parts, places, channels, step = a[PARTS], a[PLACES], a[CHANNELS], a[STEP]
+    size = places * channels
+    x = carray(_halves(a[TENSORS]), parts * size, np.uint16)
+    dz = carray(_halves(a[TENSORS + 1]), parts * size, np.uint16)
+    scale = carray(_floats(a[TENSORS + 2]), parts * channels, np.float32)
+    by = carray(_floats(a[TENSORS + 3]), parts * channels, np.float32)
+    plus = carray(_floats(a[TENSORS + 4]), parts * channels, np.float32)
+    length = _row_length(channels)
+    rows = np.empty(R3, np.float32)
+    while True:
+        part = _take(arguments)
+        if part >= parts:
+            break
+        ours = x[part * size : (part + 1) * size]
+        out = dz[part * size : (part + 1) * size]
+        _repeat(scale[part * step :], rows, channels, length)
+        _repeat(by[part * step :], rows[R1:], channels, length)
+        _repeat(plus[part * step :], rows[R2:], channels, length)
+        for start in range(0, size, length):
+            values, results = ours[start : start + length], out[start : start + length]
+            for i in range(len(values)):
+                gradient = _widen(results[i]) * rows[i] + _widen(values[i]) * rows[i + R1] + rows[i + R2]
+                results[i] = _narrow(gradient)
+
+
+def _pool(arguments):
+    """x (images, height·width, channels) -> y, and which of each four it was, the first largest; step: height / 2."""
+    a = carray(arguments, (ARGUMENTS,), np.int64)
+    images, places, channels, height = a[PARTS], a[PLACES], a[CHANNELS], a[STEP]
+    width = places // height // 4
+    line = 2 * width * channels
+    x = carray(_halves(a[TENSORS]), images * places * channels, np.uint16)
+    y = carray(_halves(a[TENSORS + 1]), images * height * width * channels, np.uint16)
+    which = carray(_bytes(a[TENSORS + 2]), images * height * width * channels, np.uint8)
+    largest, below = np.empty(line, np.float32), np.empty(line, np.float32)
+    while True:
+        image = _take(arguments)
+        if image >= images:
+            break
+        for row in range(image * height, (image + 1) * height):
+            first, second = x[2 * row * line : (2 * row + 1) * line], x[(2 * row + 1) * line : (2 * row + 2) * line]
+            for i in range(line):
+                upper, lower = _widen(first[i]), _widen(second[i])
+                is_lower = lower > upper or lower != lower  # NaNs pass
+                largest[i] = lower if is_lower else upper
+                below[i] = f32(1.0) if is_lower else f32(0.0)
+            for column in range(width):
+                start, target = 2 * column * channels, (row * width + column) * channels
+                values, places_ = largest[start : start + 2 * channels], below[start : start + 2 * channels]
+                results, chosen = y[target : target + channels], which[target : target + channels]
+                for i in range(channels):
+                    left, right = values[i], values[i + channels]
+                    left_below, right_below = places_[i], places_[i + channels]
+                    is_right = right > left or right != right or (right == left and right_below < left_below)
+                    results[i] = u16(_bits(right if is_right else left) >> u32(16))
+                    chosen[i] = u8(f32(2.0) * right_below + f32(1.0) if is_right else f32(2.0) * left_below)
+
+
+def _unpool(arguments):
+    """dy, which -> dx; as `_pool`."""
+    a = carray(arguments, (ARGUMENTS,), np.int64)
+    images, places, channels, height = a[PARTS], a[PLACES], a[CHANNELS], a[STEP]
+    width = places // height // 4
+    line = 2 * width * channels
+    dy = carray(_halves(a[TENSORS]), images * height * width * channels, np.uint16)
+    which = carray(_bytes(a[TENSORS + 1]), images * height * width * channels, np.uint8)
+    dx = carray(_halves(a[TENSORS + 2]), images * places * channels, np.uint16)
+    while True:
+        image = _take(arguments)
+        if image >= images:
+            break
+        for row in range(image * height, (image + 1) * height):
+            for column in range(width):
+                source = (row * width + column) * channels
+                target = 2 * row * line + 2 * column * channels
+                gradients, chosen = dy[source : source + channels], which[source : source + channels]
+                upper, lower = dx[target : target + 2 * channels], dx[target + line : target + line + 2 * channels]
+                for i in range(channels):
+                    upper[i] = gradients[i] if chosen[i] == u8(0) else u16(0)
+                    upper[i + channels] = gradients[i] if chosen[i] == u8(1) else u16(0)
+                    lower[i] = gradients[i] if chosen[i] == u8(2) else u16(0)
+                    lower[i + channels] = gradients[i] if chosen[i] == u8(3) else u16(0)
+
+
+@_jit
+def _weights(a):
+    """What both optimizers read and write: all weights in fp32, their gradients and their copies in bf16."""
+    count = a[STEP]
+    weights = carray(_floats(a[TENSORS]), count, np.float32)
+    gradients = carray(_halves(a[TENSORS + 1]), count, np.uint16)
+    return weights, gradients, carray(_halves(a[TENSORS + 2]), count, np.uint16)
+
+
+def _descend(arguments):
+    """Weights, gradients, copies, momentum or none, numbers -> a step of SGD, in place.
+
+    The numbers: the rate, the share of momentum that is kept, weight decay, 1 for Nesterov's momentum or 0.
+    Momentum is in fp32; step: how many weights there are.
     """
+    a = carray(arguments, (ARGUMENTS,), np.int64)
+    parts, places = a[PARTS], a[PLACES]
+    every_weight, every_gradient, every_copy = _weights(a)
+    every_momentum = carray(_floats(a[TENSORS + 3]), a[STEP], np.float32)
+    numbers = carray(_floats(a[TENSORS + 4]), 4, np.float32)
+    rate, keep, decay, ahead = numbers[0], numbers[1], numbers[2], numbers[3]
+    while True:
+        part = _take(arguments)
+        if part >= parts:
+            break
+        ours = slice(part * places, (part + 1) * places)
+        weights, gradients, copies = every_weight[ours], every_gradient[ours], every_copy[ours]
+        if a[TENSORS + 3]:
+            momentum = every_momentum[ours]
+            for i in range(len(weights)):
+                gradient = _widen(gradients[i]) + decay * weights[i]
+                kept = keep * momentum[i] + gradient
+                momentum[i] = kept
+                weight = weights[i] - rate * (gradient + keep * kept if ahead else kept)
+                weights[i] = weight
+                copies[i] = _narrow(weight)
+        else:
+            for i in range(len(weights)):
+                weight = weights[i] - rate * (_widen(gradients[i]) + decay * weights[i])
+                weights[i] = weight
+                copies[i] = _narrow(weight)
 
-    def __init__(self) -> None:
-        from thumbnet.training.loops import compiled  # numba is loaded where it is used
 
-        self._compiled = compiled
-        library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
-        self._parallel = library.GOMP_parallel  # found in the library that PyTorch's own loops call
-        self._parallel.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
-        self._parallel.restype = None
+def _adapt(arguments):
+    """Weights, gradients, copies, gradients' means, those of their squares, numbers -> a step of Adam or AdamW.
 
-    def compile(self, kernel: str) -> None:
-        """Has a kernel ready, so that its first run does not wait."""
-        self._compiled(kernel)
+    The numbers: the rate over 1 - β₁ᵗ; β₁, 1 - β₁; β₂, 1 - β₂; the root of 1 - β₂ᵗ; ε; the L2 penalty; the share of a
+    weight that decay leaves. The rest as for `_descend`.
+    """
+    a = carray(arguments, (ARGUMENTS,), np.int64)
+    parts, places = a[PARTS], a[PLACES]
+    every_weight, every_gradient, every_copy = _weights(a)
+    every_mean = carray(_floats(a[TENSORS + 3]), a[STEP], np.float32)
+    every_square = carray(_floats(a[TENSORS + 4]), a[STEP], np.float32)
+    numbers = carray(_floats(a[TENSORS + 5]), 9, np.float32)
+    rate, beta1, rest1, beta2, rest2 = numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]
+    root, epsilon, penalty, left = numbers[5], numbers[6], numbers[7], numbers[8]
+    while True:
+        part = _take(arguments)
+        if part >= parts:
+            break
+        ours = slice(part * places, (part + 1) * places)
+        weights, gradients, copies = every_weight[ours], every_gradient[ours], every_copy[ours]
+        means, squares = every_mean[ours], every_square[ours]
+        for i in range(len(weights)):
+            gradient = _widen(gradients[i]) + penalty * weights[i]
+            mean = beta1 * means[i] + rest1 * gradient
+            square = beta2 * squares[i] + rest2 * gradient * gradient
+            means[i] = mean
+            squares[i] = square
+            weight = left * weights[i] - rate * mean / (np.sqrt(square) / root + epsilon)
+            weights[i] = weight
+            copies[i] = _narrow(weight)
 
-    def divide(self, rows: int, channels: int) -> int:
-        """Into how many parts to cut rows that share their coefficients: few, but enough for all threads."""
-        most = max(1, min(64, rows * channels // 8192))
-        return math.gcd(rows, 2 ** int(math.log2(most)))
 
-    def run(self, kernel: str, parts: int, places: int, channels: int, step: int, *tensors: Tensor | None) -> None:
-        """Runs a kernel over all parts.
-
-        Args:
-            kernel: its name, with that of an activation after a dot where it takes one.
-            parts, places, channels: the values lie as (parts, places, channels).
-            step: values from one part's coefficients to the next one's: `channels`, or 0 where all share theirs.
-            tensors: what the kernel reads and writes, contiguous in this sense.
-        """
-        arguments = (ctypes.c_int64 * ARGUMENTS)(0, parts, places, channels, step)
-        for place, tensor in enumerate(tensors, TENSORS):
-            arguments[place] = 0 if tensor is None else tensor.data_ptr()
-        threads = min(torch.get_num_threads(), parts)
-        self._parallel(self._compiled(kernel).address, ctypes.addressof(arguments), threads, 0)
+BODIES: dict[str, Any] = {
+    "statistics": _statistics,
+    "apply": _make_apply,
+    "sums": _make_sums,
+    "combine": _combine,
+    "pool": _pool,
+    "unpool": _unpool,
+    "descend": _descend,
+    "adapt": _adapt,
+}
