@@ -33,7 +33,7 @@ OF_LN = {"train@ln", "evaluate@ln", "gallery@ln", "explain@ln"}
 PARAMETERS: list[tuple[str, Any, set[str], set[str]]] = [
     # parameter, another value, the stages that read it, those that cannot run again
     ("seed", 2, {"split", "preview"} | TRAIN, {"download"}),
-    ("dataset.name", "mnist", {"download", "split", "log"}, set()),
+    ("dataset.name", "mnist", {"download", "split"}, set()),
     ("dataset.path", "stages", {"download"}, set()),
     ("dataset.image_size", 16, {"download"}, set()),
     ("split.kind", "test_halves", {"split"}, {"download"}),
