@@ -57,13 +57,13 @@ def main() -> None:
         wall = time.perf_counter() - start
         stages = [json.loads(line) for line in (scratch / "stages.jsonl").read_text().splitlines()]
         print("\n" + "\n".join(stage_table(stages, wall)))
-        nothing = time_command(["dvc", "repro"], copy, environment)
-        empty = scratch / "empty"
-        write_empty_pipeline(empty, len(stages))
-        subprocess.run(["dvc", "repro", "--quiet"], cwd=empty, env=environment, check=True)
-        least = time_command(["dvc", "repro"], empty, environment)
         if options.keep:
             shutil.copytree(copy, options.keep)
+        nothing = time_command(["dvc", "repro"], copy, environment)
+        empty = scratch / "empty"
+        write_empty_pipeline(empty, len(stages), environment)
+        subprocess.run(["dvc", "repro", "--quiet"], cwd=empty, env=environment, check=True)
+        least = time_command(["dvc", "repro"], empty, environment)
     print(f"\n`dvc repro` with nothing to do: {nothing}; of an empty pipeline with as many stages: {least}.")
 
 
@@ -135,10 +135,10 @@ def stage_table(stages: list[dict[str, Any]], wall: float) -> list[str]:
     return [*lines, "", f"From the start of `train` to the end of its first batch: {spread(first)}."]
 
 
-def write_empty_pipeline(folder: Path, stages: int) -> None:
+def write_empty_pipeline(folder: Path, stages: int, environment: dict[str, str]) -> None:
     folder.mkdir()
     run(["git", "init", "--quiet"], folder)
-    run(["dvc", "init", "--quiet"], folder)
+    run(["dvc", "init", "--quiet"], folder, environment)  # .venv need not be on the caller's path
     config = ROOT / ".dvc/config"
     shutil.copy2(config, folder / ".dvc/config")
     lines = ["stages:", *(f"  stage{number}: {{cmd: cd ., outs: [], deps: [.dvcignore]}}" for number in range(stages))]
@@ -158,8 +158,8 @@ def spread(seconds: list[float]) -> str:
     return f"{median(seconds):.2f} s ({min(seconds):.2f}–{max(seconds):.2f}, {len(seconds)} times)"
 
 
-def run(command: list[str], folder: Path) -> str:
-    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
+def run(command: list[str], folder: Path, environment: dict[str, str] | None = None) -> str:
+    return subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True).stdout
 
 
 if __name__ == "__main__":
