@@ -93,7 +93,7 @@ def test_the_shape_after_each_layer(line: str, image: Shape, shapes: str) -> Non
         (f"C1{400 * '0'} G", ["token 1"]),
         ("C0 G", ['token 1 ("C0")', "filters must be a whole number from 1 to 1,000,000"]),
         ("C1.5 G", ['token 1 ("C1.5")', "whole number"]),
-        ("P0 G", ['token 1 ("P0")', "window", "from 1 to"]),
+        ("P0 G", ['token 1 ("P0")', "window must be a whole number from 1 to"]),
         ("A1.5 G", ['token 1 ("A1.5")', "window", "whole number"]),
         ("F D1", ['token 2 ("D1")', "at least 0 and below 1"]),
         ("G2", ['token 1 ("G2")', "global average pool takes no number"]),
@@ -119,7 +119,8 @@ def test_the_shape_after_each_layer(line: str, image: Shape, shapes: str) -> Non
         ("F D.5+", ['token 2 ("D.5+")', "cannot carry +"]),
         # What does not fit: the token, its place and both shapes.
         ("C16 C32+ G", ['token 2 ("C32+")', "adds 28×28×16 to 28×28×32", "same shape"]),
-        ("C16 C16+/2 G", ['token 2 ("C16/2+")', "adds 28×28×16 to 14×14×16"]),
+        ("C16 C16+/2 G", ['token 2 ("C16+/2")', "adds 28×28×16 to 14×14×16"]),  # as it is written
+        ("C16 C032k3+ G", ['token 2 ("C032k3+")', "adds 28×28×16 to 28×28×32"]),
         ("C16 C16v+ G", ['token 2 ("C16v+")', "adds 28×28×16 to 26×26×16"]),
         ("F L10+", ['token 2 ("L10+")', "784", "10"]),
         ("C16 L10", ['token 2 ("L10")', "flat input", "28×28×16", "F or G"]),
@@ -132,7 +133,7 @@ def test_the_shape_after_each_layer(line: str, image: Shape, shapes: str) -> Non
         ("P P P P C4v G", ['token 5 ("C4v")', "kernel of 3×3 without padding does not fit into 1×1×1"]),
         ("S4k29v G", ['token 1 ("S4k29v")', "29×29", "28×28×1"]),
         # What the classifier cannot read; and a normalisation that is none.
-        ("C16 P", ["classifier needs a flat input", "after P", "14×14×16", "G or F"]),
+        ("C16 P2", ["classifier needs a flat input", "after P2", "14×14×16", "G or F"]),
         ("", ["classifier needs a flat input", "of the images themselves", "28×28×1"]),
         ("C4 N G", ['token 2 ("N")', "norm: none", "batch, group, layer, instance"]),
     ],

@@ -6,7 +6,7 @@ What a token becomes as a PyTorch module is the concern of `thumbnet.nets.builde
 
 import difflib
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Literal
 
@@ -77,6 +77,7 @@ class Token:
         stride: of the window (`/2`); None for the kind's own, which is 1 for convolutions and the window for pools.
         valid: whether a convolution goes without padding (`v`).
         residual: whether the layer's input is added to its output (`+`).
+        written: the token as its line has it, for errors; two tokens that mean the same are equal.
     """
 
     kind: Kind
@@ -85,6 +86,7 @@ class Token:
     stride: int | None = None
     valid: bool = False
     residual: bool = False
+    written: str = field(default="", compare=False, repr=False)
 
     def __str__(self) -> str:
         """As a line has it, with its suffixes in the order of `SUFFIXES`."""
@@ -187,7 +189,7 @@ def plan(tokens: tuple[Token, ...], image: Shape) -> list[Step]:
         meets_norm = position < len(tokens) and tokens[position].kind == "N"
         steps.append(Step(token, position, before, shape, normalised, meets_norm))
     if not shape.is_flat:
-        end = f"after {tokens[-1]}" if tokens else "of the images themselves"
+        end = f"after {tokens[-1].written or tokens[-1]}" if tokens else "of the images themselves"
         raise UserError(f"the classifier needs a flat input, and the shape {end} is {shape}; end the line with G or F")
     return steps
 
@@ -308,6 +310,7 @@ def _parse_token(text: str, position: int) -> Token:
         stride=suffixes.get("/"),
         valid="v" in suffixes,
         residual="+" in suffixes,
+        written=text,
     )
     if token.is_convolution and token.window % 2 == 0 and not token.valid:
         raise UserError(f"{where}: padding cannot keep the size for an even kernel; make it odd, or add v for none")
@@ -355,7 +358,7 @@ def _read_number(kind: str, number: str, where: str) -> float | None:
         if not 0 <= float(number) < 1:
             raise UserError(f"{where}: a probability of dropout is at least 0 and below 1, such as D.25")
         return float(number)
-    return _read_whole(number, where, takes)
+    return _read_whole(number, where, takes.partition(",")[0])
 
 
 def _read_whole(number: str, where: str, takes: str) -> int:
@@ -403,4 +406,4 @@ def _side_after(token: Token, side: int) -> int:
 
 
 def _error(token: Token, position: int, message: str) -> UserError:
-    return UserError(f'token {position} ("{token}"): {message}')
+    return UserError(f'token {position} ("{token.written or token}"): {message}')
