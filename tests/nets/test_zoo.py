@@ -8,6 +8,7 @@ from torch import nn
 
 from thumbnet.nets.builder import build_line, count_parameters
 from thumbnet.nets.notation import Shape, parse
+from thumbnet.nets.summary import summarise
 from thumbnet.params import Activation, Initialiser, ModelParams, NormKind, Order, load_params
 
 GREY, COLOUR = Shape(1, 28, 28), Shape(3, 32, 32)
@@ -82,6 +83,7 @@ def test_networks_of_the_norms_study_have_fewer_than_50_000_parameters(name: str
 @pytest.mark.parametrize("name", [name for name in LINES if name in ("bn", "gn", "ln") or name.startswith("norms_")])
 def test_networks_of_the_norms_study_have_its_shape(name: str) -> None:
     assert "".join(token.kind for token in parse(LINES[name].layers)) == "CCcPCCCcPCCCG"
+    assert summarise(name, LINES[name], COLOUR, 10).receptive_field == (72, 72)
 
 
 @pytest.mark.parametrize("name", [name for name in LINES if name.startswith("mnist_20k")])
@@ -92,6 +94,20 @@ def test_networks_of_the_recipe_study_have_at_most_20_000_parameters(name: str) 
     assert dropouts
     assert set(dropouts) == {0.1}
     assert any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+
+
+@pytest.mark.parametrize(
+    ("name", "rates"),
+    [
+        ("cnn_drop", [0.25, 0.25, 0.25]),
+        ("cnn_drop_bn", [0.25, 0.25, 0.25]),
+        ("fashion_cnn_tuned", [0.125, 0.25, 0.5, 0.5, 0.5]),
+        ("mlp_128_128_drop", [0.5, 0.5]),
+        ("mlp_128_128_drop_little", [0.05, 0.05]),
+    ],
+)
+def test_dropouts_of_the_sources(name: str, rates: list[float]) -> None:
+    assert [token.number for token in parse(LINES[name].layers) if token.kind == "D"] == rates
 
 
 @pytest.mark.parametrize("image", [GREY, COLOUR], ids=str)
