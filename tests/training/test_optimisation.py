@@ -7,10 +7,11 @@ import torch
 import torchvision
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel
 
 from thumbnet.params import OptimizerName, OptimizerParams
 from thumbnet.training.muon import Muon
-from thumbnet.training.optimisation import make_optimizer
+from thumbnet.training.optimisation import Average, make_optimizer
 
 OPTIMIZERS: tuple[OptimizerName, ...] = ("sgd", "rmsprop", "adam", "adamw", "muon")
 FORMATS = pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last], ids=str)
@@ -151,3 +152,25 @@ def test_a_kernel_that_has_no_part_in_the_loss_stays_as_it_is(name: OptimizerNam
     moved = {key for key, value in network.named_parameters() if not torch.equal(value, before[key])}
     assert moved == {"0.weight", "0.bias", "3.weight", "3.bias"}
     assert [layer.weight.grad for layer in unused] == [None, None]
+
+
+def test_the_average_of_the_weights_is_that_of_pytorch() -> None:
+    """Whose decay has no bound in the first steps, unless a function of one's own brings it."""
+
+    def lerp(averages: list[Tensor], values: list[Tensor], steps: Tensor) -> None:
+        keep = min(0.9, (1 + int(steps)) / (10 + int(steps)))
+        for average, value in zip(averages, values, strict=True):
+            average.copy_(keep * average + (1 - keep) * value if value.is_floating_point() else value)
+
+    network = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(27, 2))
+    ours = Average(network, decay=0.9)
+    theirs = AveragedModel(network, multi_avg_fn=lerp, use_buffers=True)
+    optimizer = make_optimizer(network, optimizer_params())
+    for _ in range(100):  # from step 81 on the bound is above 0.9
+        optimizer.zero_grad()
+        network(torch.randn(4, 2, 5, 5)).square().mean().backward()
+        optimizer.step()
+        ours.follow()
+        theirs.update_parameters(network)
+    torch.testing.assert_close(ours.module.state_dict(), theirs.module.state_dict())
+    assert not torch.equal(next(ours.module.parameters()), next(network.parameters()))
