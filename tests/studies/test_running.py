@@ -15,6 +15,8 @@ from filelock import FileLock
 
 from tests.pipeline.conftest import Checkout, make_checkout
 
+pytestmark = pytest.mark.slow
+
 MARKS = "<!-- published figures: made by `thumbnet study --pages` -->\n<!-- end of published figures -->\n"
 TINY = {
     "title": "A tiny study",
@@ -76,7 +78,6 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkout, subprocess
     return checkout, study(checkout, "tiny", "-j", "2")
 
 
-@pytest.mark.slow
 def test_a_failed_run_is_told_and_does_not_stop_the_others(
     told: tuple[Checkout, subprocess.CompletedProcess[str]],
 ) -> None:
@@ -87,7 +88,6 @@ def test_a_failed_run_is_told_and_does_not_stop_the_others(
     assert {row["network"] for row in rows(checkout)} == {"dense", "conv"}
 
 
-@pytest.mark.slow
 def test_rows_and_pages_tell_what_came_of_it(told: tuple[Checkout, subprocess.CompletedProcess[str]]) -> None:
     checkout, _ = told
     for row in rows(checkout):
@@ -108,7 +108,6 @@ def test_rows_and_pages_tell_what_came_of_it(told: tuple[Checkout, subprocess.Co
     assert "2 runs, no answer yet" in text(checkout, "docs/studies/README.md")
 
 
-@pytest.mark.slow
 def test_runs_are_experiments_of_dvc_below_one_run_of_mlflow(
     told: tuple[Checkout, subprocess.CompletedProcess[str]],
 ) -> None:
@@ -121,7 +120,6 @@ def test_runs_are_experiments_of_dvc_below_one_run_of_mlflow(
     assert checkout.git("status", "--short", "--", "params.yaml", "src") == ""
 
 
-@pytest.mark.slow
 def test_what_is_done_is_not_run_again(told: tuple[Checkout, subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
     checkout = Checkout(tmp_path / "checkout")
     shutil.copytree(told[0].root, checkout.root, symlinks=True)
@@ -144,7 +142,6 @@ def test_what_is_done_is_not_run_again(told: tuple[Checkout, subprocess.Complete
     assert "2 runs, 0 done, 2 to run" in study(checkout, "tiny", "--dry-run", "--renew").stdout
 
 
-@pytest.mark.slow
 def test_an_interrupt_while_a_run_starts_leaves_what_is_not_committed(
     told: tuple[Checkout, subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
@@ -164,7 +161,6 @@ def test_an_interrupt_while_a_run_starts_leaves_what_is_not_committed(
     assert "tage '" in log.read_text()
 
 
-@pytest.mark.slow
 def test_mistakes_are_told_before_anything_runs(told: tuple[Checkout, subprocess.CompletedProcess[str]]) -> None:
     checkout, _ = told
     for arguments, message in [
@@ -180,7 +176,6 @@ def test_mistakes_are_told_before_anything_runs(told: tuple[Checkout, subprocess
         assert "Traceback" not in ended.stderr
 
 
-@pytest.mark.slow
 def test_two_processes_do_not_write_over_each_other(told: tuple[Checkout, subprocess.CompletedProcess[str]]) -> None:
     checkout, _ = told
     with FileLock(checkout.root / ".dvc/tmp/studies/lock"):
@@ -190,7 +185,6 @@ def test_two_processes_do_not_write_over_each_other(told: tuple[Checkout, subpro
         assert study(checkout, "tiny", "--dry-run").returncode == 0
 
 
-@pytest.mark.slow
 def test_runs_of_another_checkout_are_taken_in(
     told: tuple[Checkout, subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
@@ -213,7 +207,6 @@ def test_runs_of_another_checkout_are_taken_in(
     assert "metrics/studies is missing; name the root of a checkout" in wrong.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_study_goes_on_where_it_was(
     told: tuple[Checkout, subprocess.CompletedProcess[str]], tmp_path: Path, number: signal.Signals

@@ -1,5 +1,6 @@
 """The steps of each optimizer, what weight decay pulls to zero, and which weights Muon takes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -157,7 +158,7 @@ def test_a_kernel_that_has_no_part_in_the_loss_stays_as_it_is(name: OptimizerNam
 def test_the_average_of_the_weights_is_that_of_pytorch() -> None:
     """Whose decay has no bound in the first steps, unless a function of one's own brings it."""
 
-    def lerp(averages: list[Tensor], values: list[Tensor], steps: Tensor) -> None:
+    def lerp(averages: Sequence[Tensor], values: Sequence[Tensor], steps: Tensor | int) -> None:
         keep = min(0.9, (1 + int(steps)) / (10 + int(steps)))
         for average, value in zip(averages, values, strict=True):
             average.copy_(keep * average + (1 - keep) * value if value.is_floating_point() else value)
