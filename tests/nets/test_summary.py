@@ -106,7 +106,10 @@ def test_without_padding_every_unit_of_every_layer_sees_its_receptive_field(
 
 
 def positive_network(line: str, image: Shape) -> nn.Sequential:
-    """The network with weights of one, in which no gradient can vanish; averages in place of maxima, for the same."""
+    """The network with weights of one, in which no gradient can vanish; averages in place of maxima, for the same.
+
+    Its normalisation is batch's, with fixed statistics: receptive fields do not follow means over a map.
+    """
     network = build_line(ModelParams(layers=line, norm="batch"), image, 10).double().eval()
     for parameter in network.parameters():
         nn.init.ones_(parameter)
