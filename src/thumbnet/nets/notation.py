@@ -20,8 +20,8 @@ KINDS: dict[str, tuple[str, str, str]] = {
     "C": ("3×3 convolution", "filters", "kv/+"),
     "c": ("1×1 convolution", "filters", "/+"),
     "S": ("depthwise-separable 3×3 convolution", "filters", "kv/+"),
-    "P": ("max pool", "window, 2 unless given", "/"),
-    "A": ("average pool", "window, 2 unless given", "/"),
+    "P": ("max pool", "window", "/"),
+    "A": ("average pool", "window", "/"),
     "G": ("global average pool", "", ""),
     "F": ("flatten", "", ""),
     "L": ("dense layer", "units", "+"),
@@ -77,7 +77,7 @@ class Token:
         stride: of the window (`/2`); None for the kind's own, which is 1 for convolutions and the window for pools.
         valid: whether a convolution goes without padding (`v`).
         residual: whether the layer's input is added to its output (`+`).
-        written: the token as its line has it, for errors; two tokens that mean the same are equal.
+        written: how its line spells it, if it comes from one; it makes no difference between tokens.
     """
 
     kind: Kind
@@ -94,6 +94,11 @@ class Token:
         kernel = f"k{self.kernel}" if self.kernel else ""
         stride = f"/{self.stride}" if self.stride else ""
         return f"{self.kind}{number}{kernel}{'v' if self.valid else ''}{stride}{'+' if self.residual else ''}"
+
+    @property
+    def as_written(self) -> str:
+        """For errors: users look for their own spelling, of which `str` keeps only the meaning."""
+        return self.written or str(self)
 
     @property
     def count(self) -> int:
@@ -189,7 +194,7 @@ def plan(tokens: tuple[Token, ...], image: Shape) -> list[Step]:
         meets_norm = position < len(tokens) and tokens[position].kind == "N"
         steps.append(Step(token, position, before, shape, normalised, meets_norm))
     if not shape.is_flat:
-        end = f"after {tokens[-1].written or tokens[-1]}" if tokens else "of the images themselves"
+        end = f"after {tokens[-1].as_written}" if tokens else "of the images themselves"
         raise UserError(f"the classifier needs a flat input, and the shape {end} is {shape}; end the line with G or F")
     return steps
 
@@ -358,7 +363,7 @@ def _read_number(kind: str, number: str, where: str) -> float | None:
         if not 0 <= float(number) < 1:
             raise UserError(f"{where}: a probability of dropout is at least 0 and below 1, such as D.25")
         return float(number)
-    return _read_whole(number, where, takes.partition(",")[0])
+    return _read_whole(number, where, takes)
 
 
 def _read_whole(number: str, where: str, takes: str) -> int:
@@ -406,4 +411,4 @@ def _side_after(token: Token, side: int) -> int:
 
 
 def _error(token: Token, position: int, message: str) -> UserError:
-    return UserError(f'token {position} ("{token.written or token}"): {message}')
+    return UserError(f'token {position} ("{token.as_written}"): {message}')

@@ -8,6 +8,7 @@ Micikevicius et al. 2018 (arXiv:1710.03740) have it, with as much precision as a
 
 import contextlib
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
@@ -83,7 +84,7 @@ class Copies:
                 del layer.__dict__["weight"]
 
 
-class _Copying(Optimizer):
+class _Copying(Optimizer, ABC):
     """What the optimizers of copies have in common; weights without a copy are left to PyTorch's own step."""
 
     _copies: Copies
@@ -102,8 +103,9 @@ class _Copying(Optimizer):
             copy.grad = None
         super().zero_grad(set_to_none)
 
+    @abstractmethod
     def _update(self, weight: Tensor, copy: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
-        raise NotImplementedError
+        """Updates a weight and its copy, in one pass."""
 
     def _sums(self, weight: Tensor, name: str) -> Tensor:
         """What the optimizer keeps of a weight's gradients; zeros at first."""
