@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import yaml
-from filelock import FileLock
 
 ROOT = Path(__file__).parents[2]
 FILES = ("src/thumbnet", "stages", "tools", "dvc.yaml", "params.yaml", ".dvc/config", ".dvc/plots", ".dvc/.gitignore",
@@ -36,7 +35,7 @@ CHANGES = {
         "bn": {"layers": "C8 C8+ P F", "norm": "batch"},
         "ln": {"layers": "F L32", "norm": "layer"},
         "unused": {"layers": "F", "norm": "none"},
-        "theirs": {"torchvision": "resnet18"},
+        "theirs": {"torchvision": "shufflenet_v2_x0_5"},
     },
     "train.epochs": 2,
     "train.batch_size": 32,
@@ -127,22 +126,16 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     Beside it, `told.txt` holds what DVC said, `new.txt` what git saw before the commit, and `loaded` the modules that
     each stage had loaded when it ended.
     """
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent  # of all workers: one of them runs the pipeline, the others wait
+    shared = tmp_path_factory.mktemp("finished")
     checkout = Checkout(shared / "finished pipeline")
-    with FileLock(shared / "pipeline.lock"):
-        if not (shared / "pipeline.done").exists():
-            shutil.rmtree(checkout.root, ignore_errors=True)
-            make_checkout(checkout)
-            spy = shared / "loaded"
-            spy.mkdir(exist_ok=True)
-            (spy / "sitecustomize.py").write_text(SPY)
-            path = f"{spy}{os.pathsep}{checkout.environment()['PYTHONPATH']}"
-            (shared / "told.txt").write_text(checkout.dvc("repro", PYTHONPATH=path))
-            (shared / "new.txt").write_text(checkout.git("status", "--short"))
-            checkout.commit("results")
-            (shared / "pipeline.done").touch()
+    make_checkout(checkout)
+    spy = shared / "loaded"
+    spy.mkdir()
+    (spy / "sitecustomize.py").write_text(SPY)
+    path = f"{spy}{os.pathsep}{checkout.environment()['PYTHONPATH']}"
+    (shared / "told.txt").write_text(checkout.dvc("repro", PYTHONPATH=path))
+    (shared / "new.txt").write_text(checkout.git("status", "--short"))
+    checkout.commit("results")
     return checkout
 
 

@@ -12,27 +12,29 @@ if TYPE_CHECKING:  # pytest puts no folder of tests on the path of modules
 pytestmark = pytest.mark.slow
 
 #: Each takes a good part of a second, or several.
-HEAVY = {"matplotlib", "mlflow", "sklearn", "torch", "torchvision"}
+HEAVY = {"matplotlib", "mlflow", "pandas", "sklearn", "torch", "torchvision"}
+#: These load pandas.
+MLFLOW, SKLEARN = {"mlflow", "pandas"}, {"sklearn", "pandas"}
 
 
 @pytest.mark.parametrize(
     ("stage", "needed"),
     [
         ("check", set()),
-        ("download", {"sklearn"}),  # the digits are there
+        ("download", SKLEARN),  # the digits are there
         ("split", set()),
         ("preview", {"matplotlib", "torch"}),
         ("normalise", set()),
-        ("train-bn", {"mlflow", "torch"}),
-        ("evaluate-bn", {"matplotlib", "mlflow", "sklearn", "torch"}),
+        ("train-bn", {"torch", *MLFLOW}),
+        ("evaluate-bn", {"matplotlib", "torch", *MLFLOW, *SKLEARN}),
         ("gallery-bn", {"matplotlib"}),
         ("explain-bn", {"matplotlib", "torch"}),
         ("shared", {"matplotlib"}),
-        ("ensemble", {"matplotlib", "mlflow", "sklearn"}),
+        ("ensemble", {"matplotlib", *MLFLOW, *SKLEARN}),
         ("curves", {"matplotlib"}),
         ("summary", {"matplotlib"}),
         ("report", {"matplotlib"}),
-        ("log", {"mlflow"}),
+        ("log", MLFLOW),
     ],
 )
 def test_a_stage_loads_what_it_needs(stage: str, needed: set[str], finished: Checkout) -> None:

@@ -71,16 +71,20 @@ def test_each_network_is_judged_on_every_image(finished: Checkout) -> None:
     assert best > 0.3, "far above the 0.1 of chance"
 
 
+def weights_are_of_the_best_epoch(checkout: Checkout, member: str) -> None:
+    with (checkout.root / f"plots/history/{member}.csv").open() as file:
+        epochs = list(csv.DictReader(file))
+    trained, judged = metrics(checkout, f"train/{member}"), metrics(checkout, f"evaluate/{member}")
+    best = epochs[trained["best_epoch"] - 1]
+    assert len(epochs) == trained["epochs"] == 2
+    assert float(best["validation_accuracy"]) == max(float(epoch["validation_accuracy"]) for epoch in epochs)
+    assert judged["validation"]["accuracy"] == pytest.approx(float(best["validation_accuracy"]), abs=1e-6)
+    assert judged["validation"]["loss"] == pytest.approx(float(best["validation_loss"]), rel=1e-4)
+
+
 def test_the_weights_are_those_of_the_best_epoch(finished: Checkout) -> None:
     for member in MEMBERS:
-        with (finished.root / f"plots/history/{member}.csv").open() as file:
-            epochs = list(csv.DictReader(file))
-        trained, judged = metrics(finished, f"train/{member}"), metrics(finished, f"evaluate/{member}")
-        best = epochs[trained["best_epoch"] - 1]
-        assert len(epochs) == trained["epochs"] == 2
-        assert float(best["validation_accuracy"]) == max(float(epoch["validation_accuracy"]) for epoch in epochs)
-        assert judged["validation"]["accuracy"] == pytest.approx(float(best["validation_accuracy"]), abs=1e-6)
-        assert judged["validation"]["loss"] == pytest.approx(float(best["validation_loss"]), rel=1e-4)
+        weights_are_of_the_best_epoch(finished, member)
 
 
 def test_the_ensemble_is_the_mean_of_its_members(finished: Checkout) -> None:
@@ -194,22 +198,20 @@ def test_several_seeds_are_told_by_their_medians_and_quartiles(checkout: Checkou
 def test_a_network_of_torchvision_goes_alone_through_all_stages_and_back_trains_nothing(checkout: Checkout) -> None:
     kept = {path: path.read_bytes() for path in checkout.root.glob("plots/history/*.csv")}
     weights = checkout.root / "weights.pth"
-    torch.save(torchvision.models.resnet18(num_classes=7).state_dict(), weights)
+    torch.save(torchvision.models.shufflenet_v2_x0_5(num_classes=7).state_dict(), weights)
     pretrained = f"weights.pth#{hashlib.sha256(weights.read_bytes()).hexdigest()[:8]}"
     checkout.change({"members": ["theirs"], "models.theirs.pretrained": pretrained})
-    # Muon's products on kernels as large as these take longer than all else.
-    checkout.change({"optimizer.name": "sgd", "optimizer.lr": 0.05})
     of_theirs = {f"{stage}@theirs" for stage in ("train", "evaluate", "gallery", "explain")}
     assert checkout.repro() == of_theirs | set(TOGETHER)
     assert metrics(checkout, "ensemble")["members"] == ["theirs"]
     assert metrics(checkout, "ensemble")["gain_test_points"] == 0
     assert "ln" not in (checkout.root / "plots/curves.csv").read_text()
-    assert metrics(checkout, "evaluate/theirs")["test"]["accuracy"] > 0.3
+    weights_are_of_the_best_epoch(checkout, "theirs")
     for picture in ("gallery/theirs/test.png", "explain/theirs.png", "summary/theirs.png"):
         assert (checkout.root / "plots" / picture).stat().st_size > 10_000, picture
-    assert "resnet18" in (checkout.root / "plots/report.html").read_text()
+    assert "shufflenet_v2_x0_5" in (checkout.root / "plots/report.html").read_text()
     (run,) = checkout.runs("theirs")
-    assert run.data.params["model.torchvision"] == "resnet18"
+    assert run.data.params["model.torchvision"] == "shufflenet_v2_x0_5"
     assert run.data.params["model.pretrained"] == pretrained
 
     checkout.git("checkout", "--quiet", "params.yaml")

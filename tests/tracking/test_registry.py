@@ -113,6 +113,7 @@ def test_without_a_registry_the_run_is_complete(
     assert len(told.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_processes_register_side_by_side(
     checkout: Path, params: Params, train_member: TrainMember, store: Store
 ) -> None:

@@ -99,6 +99,7 @@ def test_a_store_that_was_moved_keeps_its_artifacts_beside_it(
     assert not checkout.exists()
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_new_store(
     checkout: Path, params: Params, train_member: TrainMember, store: Store
 ) -> None:
@@ -155,6 +156,7 @@ def test_a_deleted_experiment_is_a_clear_error(store: Store, train_member: Train
         tracking.find_run(train_member("bn"), "digits")
 
 
+@pytest.mark.slow
 def test_a_server_gets_runs_and_models_and_its_end_does_not_harm_a_training(
     server: TrackingServer,
     params: Params,
