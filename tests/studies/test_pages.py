@@ -10,9 +10,10 @@ from matplotlib import image
 from matplotlib.figure import Figure
 
 from thumbnet.errors import UserError
-from thumbnet.figures.studies import Point
+from thumbnet.figures.studies import Curve, Point, Sized, draw_curves, draw_lines, draw_parameters
 from thumbnet.judging.metrics import wilson_interval
-from thumbnet.studies.command import renew_pages
+from thumbnet.studies.command import Ledger, list_studies, renew_pages
+from thumbnet.studies.estimating import estimate
 from thumbnet.studies.findings import Finding, findings
 from thumbnet.studies.pages import MARKS
 from thumbnet.studies.pictures import draw_study
@@ -87,6 +88,49 @@ def test_a_panel_without_runs_is_left_out() -> None:
     assert "Of 17 runs that it declares 5 have been run so far." in page
 
 
+def test_only_runs_with_the_settings_of_the_study_count_as_declared_ones() -> None:
+    made_up("norms", "train.epochs=2")
+    keep = [row for row in read_rows(rows_path("norms")) if row["norm"] != "instance"]
+    write_rows("norms", list(load_study("norms").grid), keep, [])
+    made_up("norms", "dataset.name=image_folder", "photos")
+    keep += [row for row in read_rows(rows_path("norms")) if row["own_images"] and row["norm"] == "batch"]
+    write_rows("norms", list(load_study("norms").grid), keep, [])
+    renew_pages(["norms"])
+    page = Path("docs/studies/norms.md").read_text()
+    assert "Of 15 runs that it declares 3 have been run so far, and 9 with other settings." in page
+    assert "What the images of" not in page, "nothing tells of photos"
+
+
+def test_images_and_sources_are_explained_where_the_project_does() -> None:
+    made_up("norms", "dataset.name=image_folder", "photos")
+    Path("studies/about.md").write_text("## Images\n\nphotos: of shoes.\n\n## Sources\n\nS1: a notebook.\n")
+    renew_pages(["norms"])
+    page = Path("docs/studies/norms.md").read_text()
+    assert "[What the images of photos are](README.md#images)" in page
+    assert "[What S0 to S4 are](README.md#sources)" in page
+    assert Path("docs/studies/README.md").read_text().endswith("## Sources\n\nS1: a notebook.\n")
+
+
+def test_the_table_of_all_figures_tells_which_seeds_and_images() -> None:
+    made_up("norms", "dataset.name=image_folder", "photos")
+    keep = [row for row in read_rows(rows_path("norms")) if row["norm"] != "group" or row["seed"] == "1"]
+    write_rows("norms", list(load_study("norms").grid), keep, [])
+    renew_pages(["norms"])
+    lines = Path("docs/results.md").read_text().splitlines()
+    (batch,) = [line for line in lines if "batch normalisation | test" in line]
+    (group,) = [line for line in lines if "group normalisation | test" in line]
+    assert ") † | 3 | " in batch
+    assert ") † | 1 of 3 | " in group
+    assert "† images of photos" in lines
+
+
+def test_a_single_epoch_is_drawn_as_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    curves = [Curve(name, range(1, epochs + 1), *[[0.5] * epochs] * 4) for name, epochs in (("one", 1), ("two", 2))]
+    figure = draw_curves("Curves", curves)
+    (one, two) = ([line.get_marker() for line in figure.axes[0].lines[start : start + 2]] for start in (0, 2))
+    assert (one, two) == (["o", "o"], ["None", "None"])
+
+
 def test_a_page_has_a_section_for_what_the_command_line_added() -> None:
     made_up("norms")
     made_up("norms", "train.epochs=2")
@@ -108,7 +152,7 @@ def test_own_images_are_told_by_their_name() -> None:
     renew_pages(["norms"])
     page, results = Path("docs/studies/norms.md").read_text(), Path("docs/results.md").read_text()
     assert "With images of cifar-10-jpeg, `train.epochs=2` in place of 20:" in page
-    assert "), images of cifar-10-jpeg, `train.epochs=2` in place of 20 |" in results
+    assert ") †, `train.epochs=2` in place of 20 |" in results
 
 
 def test_rows_of_settings_that_the_study_no_longer_has_are_left_out() -> None:
@@ -202,3 +246,50 @@ def test_a_page_without_its_marks_is_refused() -> None:
     Path("docs/results.md").write_text("nothing")
     with pytest.raises(UserError, match=r"docs/results\.md lacks the lines"):
         renew_pages([])
+
+
+def test_panels_have_one_scale() -> None:
+    points = [Point(panel, place, "train", value, value, value)
+              for panel, value in (("a", 0.2), ("b", 0.9)) for place in ("10", "20")]  # fmt: skip
+    left, right = draw_lines("Lines", points, ["a", "b"], "accuracy", "width", log=False).axes
+    assert left.get_ylim() == right.get_ylim()
+    assert left.get_ylim()[0] < 0.2 < 0.9 < left.get_ylim()[1]
+
+
+def test_many_figures_of_a_source_share_a_mark() -> None:
+    networks = [
+        Sized("mine", 1000, 0.8),
+        *(Sized(f"S1: {name}", 2000, 0.7, source="S1", measure="test") for name in "ab"),
+    ]
+    networks += [Sized(f"S4: {count}", count, 0.6, source="S4", measure="validation") for count in range(3000, 3020)]
+    (axes,) = draw_parameters("Sizes", networks, "test").axes
+    legend = axes.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["ours", "S1: a", "S1: b", "S4: 20 networks, validation"]
+
+
+def test_rows_stand_in_the_order_of_the_grid() -> None:
+    made_up("norms")
+    rows = read_rows(rows_path("norms"))
+    rows_path("norms").unlink()
+    ledger = Ledger("norms", load_study("norms"))
+    ledger.take(rows[::-1], [])
+    told = [(row["norm"], row["seed"]) for row in read_rows(rows_path("norms"))]
+    assert told == [(norm, seed) for norm in ("none", "batch", "group", "layer", "instance") for seed in "123"]
+
+
+def test_the_time_of_a_run_grows_with_the_networks_that_it_trains() -> None:
+    name, study = "width", load_study("width")  # each of its runs trains three
+    made_up(name)
+    rows = [row | {"seeds": "3", "seconds": "330", "epochs": "10"} for row in read_rows(rows_path(name))]
+    three, one = (
+        plan_runs(name, study, read_overrides([f"train.seeds={seeds}", "train.epochs=10"]))[0] for seeds in (3, 1)
+    )
+    assert (estimate(three, rows), estimate(one, rows)) == pytest.approx((330, 130))
+
+
+def test_the_list_tells_runs_on_other_images(capsys: pytest.CaptureFixture[str]) -> None:
+    made_up("norms", "dataset.name=image_folder", "photos")
+    list_studies({})
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("norms")]
+    assert line.split(maxsplit=2)[1:] == ["0/15", "Normalisation under 50,000 parameters (15 on images of photos)"]

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from thumbnet.figures import style
 
 # All lengths in pixels.
-WIDTH, TOP, BOTTOM = 1200, 84, 76
+WIDTH, TOP, BOTTOM = 1200, 84, 90
 LEGEND, KEY = 26, 62  # the height of a line of it, and what an entry has beside its text
 HEADING = 34  # above panels that have a name
 ROW, STEP = 30, 17  # of `dots`: a place with one series, and each series more
@@ -44,14 +44,19 @@ class Point:
 
 @dataclass(frozen=True)
 class Sized:
-    """A network's accuracy, from 0 to 1, and its number of parameters."""
+    """A network's accuracy, from 0 to 1, and its number of parameters.
+
+    Attributes:
+        source, measure: of a published figure, whose it is and what it was measured on; empty for ours.
+    """
 
     name: str
     parameters: int
     value: float
     low: float = 0.0
     high: float = 0.0
-    published: bool = False
+    source: str = ""
+    measure: str = ""
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,10 @@ def draw_lines(title: str, points: Sequence[Point], panels: Sequence[str], measu
         figure = style.new_figure(WIDTH, HEIGHT)
         top = _top(series, published, panels)
         for index, (panel, axes) in enumerate(_axes(figure, panels, style.MARGIN + 70, HEIGHT, top)):
+            if index == 0:
+                axes.set_ylabel(measure)
+            else:  # what is as high in two panels is as much
+                axes.sharey(figure.axes[0])
             for name in series:
                 line = sorted((point for point in points if (point.panel, point.series) == (panel, name)),
                               key=lambda point: float(point.place))  # fmt: skip
@@ -143,8 +152,8 @@ def draw_lines(title: str, points: Sequence[Point], panels: Sequence[str], measu
             axes.set_xticks(ticks, _thinned(ticks, log, axes.bbox.width))
             axes.xaxis.set_minor_locator(NullLocator())
             axes.set_xlabel(x)
-            axes.set_ylabel(measure if index == 0 else "")
             axes.yaxis.set_major_formatter(FuncFormatter(style.percent_tick))
+            axes.tick_params(axis="y", labelleft=index == 0)
         _finish(figure, title, series, published)
     return figure
 
@@ -152,13 +161,15 @@ def draw_lines(title: str, points: Sequence[Point], panels: Sequence[str], measu
 def draw_parameters(title: str, networks: Sequence[Sized], measure: str) -> Figure:
     """Accuracy over the number of parameters; ours are named in the picture, published figures beside it.
 
+    Those of one source have a mark each; where they are more than MARKERS they share one.
+
     Args:
         title: of the picture.
         networks: at least one.
         measure: the split that the accuracies are of.
     """
-    published = [network for network in networks if network.published]
-    mine = sorted((network for network in networks if not network.published), key=lambda network: network.parameters)
+    published = [network for network in networks if network.source]
+    mine = sorted((network for network in networks if not network.source), key=lambda network: network.parameters)
     with style.house_style():
         figure = style.new_figure(WIDTH, HEIGHT + 40)
         ((_, axes),) = _axes(figure, [""], style.MARGIN + 70, HEIGHT + 40, TOP, right=360 if published else 0)
@@ -171,12 +182,11 @@ def draw_parameters(title: str, networks: Sequence[Sized], measure: str) -> Figu
             axes.annotate(network.name, (network.parameters, network.value), xytext=(0, 12), ha="center", fontsize=11,
                           textcoords="offset points", color=style.INK)  # fmt: skip
         handles = [Line2D([], [], color=style.SERIES[0], label="ours", **DOT)]
-        for index, network in enumerate(published):
-            mark: dict[str, Any] = {"marker": MARKERS[index % len(MARKERS)], "markersize": 10, "linestyle": "none",
-                                    "color": style.series_colour(1 + index)}  # fmt: skip
-            axes.plot([network.parameters], [network.value], **mark)
-            label = style.ellipsize(network.name, 330, 11)
-            handles.append(Line2D([], [], label=label, **mark))
+        for index, (name, group) in enumerate(_marked(published).items()):
+            mark: dict[str, Any] = {"marker": MARKERS[index % len(MARKERS)], "markersize": 10 if len(group) == 1 else 6,
+                                    "linestyle": "none", "color": style.series_colour(1 + index)}  # fmt: skip
+            axes.plot([network.parameters for network in group], [network.value for network in group], **mark)
+            handles.append(Line2D([], [], label=style.ellipsize(name, 330, 11), **mark))
         axes.set_xlabel("parameters")
         axes.set_ylabel(f"accuracy on {measure}")
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
@@ -189,6 +199,19 @@ def draw_parameters(title: str, networks: Sequence[Sized], measure: str) -> Figu
                         handlelength=1.2)  # fmt: skip
         style.write_title(figure, title)
     return figure
+
+
+def _marked(published: Sequence[Sized]) -> dict[str, list[Sized]]:
+    """Published figures by the entry of the legend that they stand in."""
+    groups: dict[tuple[str, str], list[Sized]] = {}
+    for network in published:
+        groups.setdefault((network.source, network.measure), []).append(network)
+    entries: dict[str, list[Sized]] = {}
+    for (source, measure), group in groups.items():
+        for network in group:
+            name = network.name if len(group) <= len(MARKERS) else f"{source}: {len(group)} networks, {measure}"
+            entries.setdefault(name, []).append(network)
+    return entries
 
 
 def draw_curves(title: str, curves: Sequence[Curve]) -> Figure:
@@ -205,18 +228,25 @@ def draw_curves(title: str, curves: Sequence[Curve]) -> Figure:
         panels = _axes(figure, PANELS, style.MARGIN + 70, HEIGHT, top, gap=90)
         for what, axes in panels:
             for curve in curves:
-                for split, stroke in STROKES.items():
+                for split in STROKES:
                     axes.plot(curve.epochs, getattr(curve, f"{split}_{what}"), color=_colour(names, curve.name),
-                              linestyle=stroke, alpha=0.7 if split == "train" else 1.0)  # fmt: skip
+                              alpha=0.7 if split == "train" else 1.0, **_stroke(split, len(curve.epochs)))  # fmt: skip
             axes.set_xlabel("epoch")
-            axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+            axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
         losses = [loss for curve in curves for loss in (*curve.train_loss, *curve.validation_loss)]
         style.scale_losses(panels[0][1].yaxis, min(losses), max(losses))
         panels[1][1].yaxis.set_major_formatter(FuncFormatter(style.percent_tick))
-        strokes = [Line2D([], [], color=style.INK, linestyle=stroke, label=name)
-                   for name, stroke in STROKES.items()]  # fmt: skip
-        _finish(figure, title, names, False, strokes)
+        longest = max(len(curve.epochs) for curve in curves)
+        strokes = [Line2D([], [], color=style.INK, label=split, **_stroke(split, longest)) for split in STROKES]
+        _finish(figure, title, names, False, strokes, marker="")
     return figure
+
+
+def _stroke(split: str, epochs: int) -> dict[str, Any]:
+    """How the curve of a split is drawn; of one epoch there is no line, only a point."""
+    if epochs > 1:
+        return {"linestyle": STROKES[split]}
+    return DOT | ({"markerfacecolor": "none"} if split == "train" else {})
 
 
 def _axes(
@@ -267,11 +297,12 @@ def _colour(series: Sequence[str], name: str) -> str:
     return style.series_colour(series.index(name))
 
 
-def _finish(figure: Figure, title: str, series: Sequence[str], published: bool, more: Sequence[Line2D] = ()) -> None:
-    """Title, and a legend in lines below it."""
+def _finish(figure: Figure, title: str, series: Sequence[str], published: bool, more: Sequence[Line2D] = (),
+            marker: str = "o") -> None:  # fmt: skip
+    """Title, and a legend in lines below it; `marker` is that of the series."""
     style.write_title(figure, title)
     handles = [
-        Line2D([], [], color=_colour(series, name), linewidth=2.5, marker="o", markersize=7, label=name)
+        Line2D([], [], color=_colour(series, name), linewidth=2.5, marker=marker, markersize=7, label=name)
         for name in series
     ]
     handles += more

@@ -24,6 +24,7 @@ DPI = 100  # pixels per inch: one point of type is 100/72 pixels
 FONT = "DejaVu Sans"  # comes with matplotlib: the same letters on every machine
 MARGIN = 32  # pixels, around everything
 TITLE_TYPE = 20.0  # points
+NOTE_TYPE = 11.0
 ELLIPSIS = "…"
 
 INK = "#1b1b1f"
@@ -152,6 +153,13 @@ def write_title(figure: Figure, title: str) -> None:
     """Draws the title in the upper left corner, shortened if it is too long for the picture."""
     room = figure.bbox.width - 2 * MARGIN
     write(figure, MARGIN, 26, ellipsize(title, room, TITLE_TYPE, bold=True), TITLE_TYPE, bold=True)
+
+
+def write_note(figure: Figure, note: str) -> None:
+    """Draws a line of small type in the lower right corner, shortened if it is too long for the picture."""
+    width, height = figure.bbox.width, figure.bbox.height
+    told = ellipsize(note, width - 2 * MARGIN, NOTE_TYPE)
+    write(figure, width - MARGIN, height - 24, told, NOTE_TYPE, colour=FAINT, align="right")
 
 
 def scale_losses(axis: YAxis, low: float, high: float) -> None:

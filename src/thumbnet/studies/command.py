@@ -23,10 +23,11 @@ from thumbnet.studies.experiments import (
     commits_of_checkout,
     find_experiments,
 )
+from thumbnet.studies.findings import is_declared
 from thumbnet.studies.pages import write_index, write_page, write_results
 from thumbnet.studies.planning import Run, plan_runs, present_values, select_runs
 from thumbnet.studies.rows import Row, curves_path, is_result_of, read_rows, rows_of, rows_path, write_rows
-from thumbnet.studies.study import Overrides, Study, load_study, study_names
+from thumbnet.studies.study import Overrides, Study, label, load_study, study_names
 
 #: Runs of the plan that are listed by name before the study starts; --dry-run lists all.
 _LISTED = 10
@@ -81,9 +82,9 @@ class Ledger:
     def add(self, run: Run, experiment: Experiment, seconds: float) -> list[Row]:
         """Writes what came of a run in place of what was known of it."""
         rows, curves = rows_of(run, experiment, seconds)
-        self.rows = sorted([*(row for row in self.rows if row["key"] != run.key), *rows], key=_place)
+        self.rows = [*(row for row in self.rows if row["key"] != run.key), *rows]
         if self._study.plot.kind == "curves":
-            self._curves = sorted([*(row for row in self._curves if row["key"] != run.key), *curves], key=_place)
+            self._curves = [*(row for row in self._curves if row["key"] != run.key), *curves]
         self._write()
         return rows
 
@@ -105,16 +106,20 @@ class Ledger:
 
     def take(self, rows: list[Row], curves: list[Row]) -> None:
         """Writes rows of another checkout to those of this one, without their times."""
-        self.rows = sorted([*self.rows, *(row | {"seconds": ""} for row in rows)], key=_place)
-        self._curves = sorted([*self._curves, *curves], key=_place)
+        self.rows = [*self.rows, *(row | {"seconds": ""} for row in rows)]
+        self._curves = [*self._curves, *curves]
         self._write()
 
     def _write(self) -> None:
+        self.rows.sort(key=self._place)
+        self._curves.sort(key=self._place)
         write_rows(self._name, list(self._study.grid), self.rows, self._curves)
 
-
-def _place(row: Row) -> tuple[str, int, str, int]:
-    return row.get("extra", ""), int(row["seed"]), row["key"], int(row.get("epoch", 0))
+    def _place(self, row: Row) -> tuple[str, list[int], int, str, int]:
+        """In the order of the grid, whatever order the runs had."""
+        values = {axis: [label(value) for value in values] for axis, values in self._study.grid.items()}
+        condition = [known.index(row[axis]) if row[axis] in known else len(known) for axis, known in values.items()]
+        return row.get("extra", ""), condition, int(row["seed"]), row["key"], int(row.get("epoch", 0))
 
 
 def run_studies(names: Sequence[str], wishes: Wishes) -> bool:
@@ -245,9 +250,20 @@ def list_studies(extra: Overrides) -> None:
     for name in study_names():
         study = load_study(name)
         runs = plan_runs(name, study, extra)
-        done = {row["key"] for row in read_rows(rows_path(name))}
+        rows = read_rows(rows_path(name))
+        done = {row["key"] for row in rows}
         count = f"{sum(run.key in done for run in runs)}/{len(runs)}"
-        typer.echo(f"{name:<20} {count:>8}  {study.title}")
+        typer.echo(f"{name:<20} {count:>8}  {study.title}{_on_other_images(rows)}")
+
+
+def _on_other_images(rows: Sequence[Row]) -> str:
+    """How many runs a study has had on images that are not its data set's own; empty for none."""
+    runs: dict[str, set[str]] = {}
+    for row in rows:
+        if row["own_images"] and is_declared(row["extra"]):
+            runs.setdefault(row["own_images"], set()).add(row["key"])
+    told = [f"{len(keys)} on images of {images}" for images, keys in sorted(runs.items())]
+    return f" ({', '.join(told)})" if told else ""
 
 
 def _plan(name: str, runs: Sequence[Run], rows: Sequence[Row], experiments: dict[str, Experiment],

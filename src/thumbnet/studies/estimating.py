@@ -30,14 +30,14 @@ def estimate(run: Run, rows: Iterable[Row]) -> float:
         if row["seconds"] and row["epochs"] and row["member"] != ENSEMBLE:
             seconds = float(row["seconds"])
             training = max(seconds - _AROUND, seconds / 10)
-            known.setdefault(row["member"], []).append(training / int(row["epochs"]))
+            known.setdefault(row["member"], []).append(training / int(row["epochs"]) / int(row["seeds"] or 1))
     return sum(_training(run, member, known) for member in run.params.members)
 
 
 def _training(run: Run, member: str, known: Mapping[str, Sequence[float]]) -> float:
     train = run.params.train
     if member in known:
-        return train.epochs * median(known[member]) + _AROUND
+        return train.seeds * train.epochs * median(known[member]) + _AROUND
     images = training_images(run.params)
     height, width, channels = input_shape(run.params.dataset)
     classes = len(CATALOGUE[run.params.dataset.name].classes) or 10

@@ -171,11 +171,19 @@ def own_images(found: Sequence[Finding]) -> list[str]:
     return sorted({row.get("own_images", "") for finding in found for row in finding.rows} - {""})
 
 
+def is_declared(extra: str) -> bool:
+    """Whether rows are of the study's own settings: what the command line added is the images alone, or nothing."""
+    return set(split_overrides(extra)) <= {_OWN_IMAGES}
+
+
 def settings(study: Study, extra: str, found: Sequence[Finding]) -> str:
     """What the command line added to a study, for people: which images, and other values in Markdown's code."""
-    images = own_images(found)
-    told = [part for part in split_overrides(extra) if not (images and part == _OWN_IMAGES)]
-    return ", ".join([*(f"images of {name}" for name in images), *(_in_place_of(part, study) for part in told)])
+    return ", ".join([*(f"images of {name}" for name in own_images(found)), *other_values(study, extra)])
+
+
+def other_values(study: Study, extra: str) -> list[str]:
+    """What the command line added to a study besides images, in Markdown's code."""
+    return [_in_place_of(part, study) for part in split_overrides(extra) if part != _OWN_IMAGES]
 
 
 def _in_place_of(part: str, study: Study) -> str:

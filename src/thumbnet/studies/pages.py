@@ -14,7 +14,9 @@ from thumbnet.studies.findings import (
     Finding,
     Spread,
     findings,
+    is_declared,
     of_published,
+    other_values,
     ours,
     own_images,
     settings,
@@ -25,23 +27,9 @@ from thumbnet.studies.rows import ENSEMBLE, Row, curves_path, read_rows, rows_pa
 from thumbnet.studies.study import SEED, Measure, Published, Study, load_study, study_names
 
 NOT_RUN = "not run yet"
+_MARKS = "†‡§¶"
 #: What stands in docs/results.md between these is made here.
 MARKS = ("<!-- published figures: made by `thumbnet study --pages` -->", "<!-- end of published figures -->")
-
-#: What the sources are: five pieces of course work.
-SOURCES = """S0 to S4 are five pieces of course work that trained small image classifiers, each once, in notebooks:
-
-- S0: a small MNIST network with batch normalisation, dropout, L2 and a falling rate
-- S1: none, batch, group and layer normalisation under 50,000 parameters, on CIFAR-10
-- S2: dense and convolutional networks on CIFAR-10
-- S3: width, noise and regularisation on MNIST and Fashion-MNIST
-- S4: dense networks on CIFAR-10: depth, activation, initialisation, optimizer, regularisation"""
-
-
-#: What pages say of runs whose images were not CIFAR-10's own.
-IMAGES = """Where a page says *images of cifar-10-jpeg*: all 60,000 images of CIFAR-10, re-encoded as JPEG and read as
-an image folder. They are harder than the original ones, which the published figures are of, and accuracies come out
-lower: compare networks of one page."""
 
 
 def write_page(name: str) -> None:
@@ -61,15 +49,17 @@ def write_page(name: str) -> None:
         old.unlink()
     for number, (extra, group) in enumerate(groups.items(), 1):
         picture = paths.STUDY_PAGES / f"{name}{f'-{number}' if number > 1 else ''}.png"
-        if extra:
-            told = settings(study, extra, group)
+        told = settings(study, extra, group)
+        if told:
             page.append(f"With {told}:" if len(groups) == 1 else f"## With {told}")
-        draw_study(study, group, curves, picture)
+        draw_study(study, group, curves, picture, told)
         page += [f"![{study.title}]({picture.name})", _table(study, group), _notes(name, study, group)]
     if groups and all(not figure.when for figure in study.published):  # of no condition, so that no table has them
         page += _published_only(study)
     if study.recipe:
-        page += ["## Recipe", study.recipe.strip(), "[What S0 to S4 are](README.md#sources)"]
+        page += ["## Recipe", study.recipe.strip()]
+        if "## Sources" in _about():
+            page.append("[What S0 to S4 are](README.md#sources)")
     page += ["## Runs", _command(name, study, rows, groups)]
     _write(paths.STUDY_PAGES / f"{name}.md", page)
 
@@ -87,11 +77,14 @@ def write_index() -> None:
         "Every experiment of the five sources and some of our own, declared in `studies/` and run by "
         "[`thumbnet study`](../studies.md). Made by `thumbnet study --pages` from `metrics/studies/`.",
         "\n".join(lines),
-        "## Images",
-        IMAGES,
-        "## Sources",
-        SOURCES,
+        *filter(None, [_about()]),
     ])  # fmt: skip
+
+
+def _about() -> str:
+    """What the index says below its table; pages refer to its headings."""
+    path = paths.STUDIES / "about.md"
+    return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
 
 
 def write_results() -> None:
@@ -118,26 +111,42 @@ def published_table() -> str:
     What has been run with a study's own settings is not told again with fewer epochs: that stands on the study's page.
     """
     lines = [
-        "| source | study | published figure | of | published | ours | difference |",
-        "|---|---|---|---|---:|---:|---:|",
+        "| source | study | published figure | of | published | ours | seeds | difference |",
+        "|---|---|---|---|---:|---:|---:|---:|",
     ]
+    marks: dict[str, str] = {}  # of images that are not the data set's own
     entries = []
     for name in study_names():
         study = load_study(name)
         groups = findings(name, study, read_rows(rows_path(name)))
-        for figure in study.published:
-            if not figure.repeated:
-                beside = {extra: _beside(figure, group, study) for extra, group in groups.items()}
-                known = {extra: spread for extra, spread in beside.items() if spread}
-                told = {settings(study, extra, groups[extra]): known[extra] for extra in _nearest(known)}
-                entries.append((figure, name, told))
-    for figure, name, known in sorted(entries, key=lambda entry: (entry[0].source, entry[1])):
-        figures = [_ours(figure, spread, added) for added, spread in known.items()]
-        differences = [_difference(figure, spread) for spread in known.values()]
-        cells = [figure.source, f"[{name}](studies/{name}.md)", _told(figure), _measured(figure), _given(figure),
-                 "<br>".join(figures) or NOT_RUN, "<br>".join(differences)]  # fmt: skip
-        lines.append(_row(cells))
-    return "\n".join(lines)
+        entries += [(figure, name, study, groups) for figure in study.published if not figure.repeated]
+    for figure, name, study, groups in sorted(entries, key=lambda entry: (entry[0].source, entry[1])):
+        found = {extra: finding for extra, group in groups.items() if (finding := _beside(figure, group, study))}
+        cells = [_our_cells(figure, study, extra, found[extra], marks) for extra in _nearest(found)]
+        ours_, seeds, differences = map("<br>".join, zip(*cells, strict=True)) if cells else (NOT_RUN, "", "")
+        lines.append(_row([figure.source, f"[{name}](studies/{name}.md)", _told(figure), _measured(figure),
+                           _given(figure), ours_, seeds, differences]))  # fmt: skip
+    return "\n".join([*lines, *(f"\n{mark} images of {name}" for name, mark in marks.items())])
+
+
+def _our_cells(figure: Published, study: Study, extra: str, finding: Finding,
+               marks: dict[str, str]) -> tuple[str, str, str]:  # fmt: skip
+    """What stands beside a published figure: our figure, how many of the study's trainings it is of, the difference.
+
+    Args:
+        figure: the published one.
+        study: that has it.
+        extra: what the command line added.
+        finding: ours.
+        marks: of images, by their names; those that are new are added.
+    """
+    spread = ours(figure, finding)
+    assert spread is not None  # or it would not be beside the figure
+    images = [marks.setdefault(name, _MARKS[len(marks) % len(_MARKS)]) for name in own_images([finding])]
+    declared = len(study.seeds) * int(str(study.base.get("train.seeds", 1)))
+    seeds = f"{finding.seeds}" if finding.seeds == declared else f"{finding.seeds} of {declared}"
+    told = [" ".join([_ours(figure, spread), *images]), *other_values(study, extra)]
+    return ", ".join(told), seeds, _difference(figure, spread)
 
 
 def _nearest(extras: Iterable[str]) -> list[str]:
@@ -146,9 +155,10 @@ def _nearest(extras: Iterable[str]) -> list[str]:
     return [extra for extra, parts in added.items() if not any(other < parts for other in added.values())]
 
 
-def _beside(figure: Published, group: Sequence[Finding], study: Study) -> Spread | None:
+def _beside(figure: Published, group: Sequence[Finding], study: Study) -> Finding | None:
+    """Ours of the same condition, where it has the same measure."""
     finding = of_published(figure, group, study.ensemble)
-    return ours(figure, finding) if finding else None
+    return finding if finding and ours(figure, finding) else None
 
 
 def _published_only(study: Study) -> list[str]:
@@ -214,8 +224,8 @@ def _notes(name: str, study: Study, group: Sequence[Finding]) -> str:
         notes.append("The best epoch is that of the first seed.")
     if any(finding.seeds == 1 for finding in group):
         notes.append("Of one seed the accuracy, and its 95 % interval in brackets.")
-    for images in own_images(group):
-        notes.append(f"[What the images of {images} are](README.md#images)")
+    notes += [f"[What the images of {images} are](README.md#images)" for images in own_images(group)
+              if images in _about()]  # fmt: skip
     notes += [f"{figure.source}, {_told(figure)}" for figure in study.published if figure.note]
     return "  \n".join(notes)
 
@@ -240,13 +250,20 @@ def _command(name: str, study: Study, rows: Sequence[Row], groups: Mapping[str, 
         if seconds:
             told.append(f"{'Together they' if timed else 'Those whose time is known'} took {duration(seconds)}.")
         planned = {(tuple(run.condition.items()), run.seed) for run in plan_runs(name, study)}
-        done = {(tuple(finding.condition.items()), int(row[SEED])) for finding in found for row in finding.rows}
+        as_declared = [finding for extra, group in groups.items() if is_declared(extra) for finding in group]
+        done, any_how = _known(as_declared) & planned, _known(found) & planned
         if planned - done:
-            told.append(f"Of {len(planned)} runs that it declares {len(planned & done)} have been run so far.")
+            others = f", and {len(any_how - done)} with other settings" if any_how - done else ""
+            told.append(f"Of {len(planned)} runs that it declares {len(done)} have been run so far{others}.")
     shown = sum(len(finding.rows) for finding in found)
     if shown < len(rows):
         told.append(f"{len(rows) - shown} rows there are of settings that the study no longer has.")
     return " ".join(told)
+
+
+def _known(found: Sequence[Finding]) -> set[tuple[tuple[tuple[str, str], ...], int]]:
+    """Conditions and seeds that have been run."""
+    return {(tuple(finding.condition.items()), int(row[SEED])) for finding in found for row in finding.rows}
 
 
 def _how_to_run(name: str, study: Study, extra: str, group: Sequence[Finding]) -> str:
@@ -282,12 +299,12 @@ def _measured(figure: Published) -> str:
     return MEASURES[figure.split] if figure.measure == "accuracy" else f"loss, {MEASURES[figure.split]}"
 
 
-def _ours(figure: Published, spread: Spread, added: str) -> str:
+def _ours(figure: Published, spread: Spread) -> str:
     digits = 2 if figure.measure == "accuracy" else 4
     told = f"{spread.middle:.{digits}f}"
     if spread.low < spread.high:
         told += f" ({spread.low:.{digits}f}–{spread.high:.{digits}f})"
-    return f"{told}, {added}" if added else told
+    return told
 
 
 def _difference(figure: Published, spread: Spread | None) -> str:

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from thumbnet.figures import studies as figures
-from thumbnet.figures.style import save_figure
+from thumbnet.figures import style
 from thumbnet.studies.findings import MEASURES, Finding
 from thumbnet.studies.rows import Row
 from thumbnet.studies.study import Measure, Published, Study, label
 
 
-def draw_study(study: Study, group: Sequence[Finding], curves: Sequence[Row], path: Path) -> None:
+def draw_study(study: Study, group: Sequence[Finding], curves: Sequence[Row], path: Path, told: str = "") -> None:
     """Writes the picture that the study asks for.
 
     Args:
@@ -20,6 +20,7 @@ def draw_study(study: Study, group: Sequence[Finding], curves: Sequence[Row], pa
         group: the conditions that have runs.
         curves: the learning curves of all runs.
         path: the PNG file.
+        told: the settings that are not the study's own, for its lower edge.
     """
     plot = study.plot
     said = f"accuracy on {MEASURES[plot.y[0]]}" if plot.colour or len(plot.y) == 1 else "accuracy"
@@ -33,7 +34,9 @@ def draw_study(study: Study, group: Sequence[Finding], curves: Sequence[Row], pa
             figure = figures.draw_parameters(study.title, _by_parameters(study, group), plot.y[0])
         case _:
             figure = figures.draw_curves(study.title, _curves(study, group, curves))
-    save_figure(figure, path)
+    if told:
+        style.write_note(figure, f"With {told}".replace("`", ""))
+    style.save_figure(figure, path)
 
 
 def _panels(study: Study, points: Sequence[figures.Point]) -> list[str]:
@@ -95,7 +98,13 @@ def _by_parameters(study: Study, group: Sequence[Finding]) -> list[figures.Sized
             name = finding.condition[study.plot.colour] if study.plot.colour else next(iter(finding.condition.values()))
             sized.append(figures.Sized(name, finding.parameters, spread.middle, spread.low, spread.high))
     sized += [
-        figures.Sized(f"{figure.source}: {figure.what}", figure.parameters, _share(figure), published=True)
+        figures.Sized(
+            name=f"{figure.source}: {figure.what}",
+            parameters=figure.parameters,
+            value=_share(figure),
+            source=figure.source,
+            measure=MEASURES[figure.split],
+        )
         for figure in study.published
         if figure.parameters and figure.measure == "accuracy"
     ]
