@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn import Parameter
+from torch.nn.functional import cross_entropy, pad
 from torch.optim import SGD, Adam, AdamW, RMSprop
 from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
 
 from thumbnet.nets.layers import Classifier
 from thumbnet.training.batches import Images
 from thumbnet.training.engine import Recipe, fit
+from thumbnet.training.muon import Muon
 
 MakeImages = Callable[..., Images]
 MakeNetwork = Callable[..., Classifier]
@@ -63,6 +65,15 @@ RECIPES: dict[str, tuple[dict[str, Any], Callable[..., Any], dict[str, Any]]] = 
         lambda groups: Adam(groups, lr=0.01, fused=True),
         {"flip": True, "clip": 0.5},
     ),
+    "muon, decay, average, crops": (  # as params.yaml has it; its own steps are compared in test_optimisation.py
+        {
+            "train": {"ema": 0.998},
+            "optimizer": {"name": "muon", "lr": 0.01, "weight_decay": 0.01, "momentum": 0.9, "nesterov": True},
+            "augment": {"crop": 1},
+        },
+        lambda groups: Muon(*split_last(groups[0]["params"]), groups[1]["params"], 0.01, 0.01, 0.9, True),
+        {"decay": 0.01, "ema": 0.998, "crop": 1},
+    ),
     "rmsprop, constant rate": (
         {
             "optimizer": {"name": "rmsprop", "lr": 0.001, "weight_decay": 0.0, "momentum": 0.0},
@@ -74,9 +85,13 @@ RECIPES: dict[str, tuple[dict[str, Any], Callable[..., Any], dict[str, Any]]] = 
 }
 
 
+def split_last(kernels: list[Parameter]) -> tuple[list[Parameter], list[Parameter]]:
+    return kernels[:-1], kernels[-1:]
+
+
 def train_by_hand(
     classifier: Classifier, train: Images, validation: Images, optimize: Callable[..., Any], *, decay: float = 0.0,
-    ema: float = 0.0, smoothing: float = 0.0, flip: bool = False, clip: float = 0.0, cycle: bool = True,
+    ema: float = 0.0, smoothing: float = 0.0, flip: bool = False, crop: int = 0, clip: float = 0.0, cycle: bool = True,
 ) -> tuple[list[dict[str, float]], list[dict[str, Tensor]]]:  # fmt: skip
     """The history and the weights after each epoch; they are judged as they are, or their average is."""
     network, generator, history, kept = classifier.network, torch.Generator().manual_seed(SEED), [], []
@@ -91,6 +106,12 @@ def train_by_hand(
         loss_sum, hits = torch.zeros(()), 0
         for batch in torch.randperm(len(train), generator=generator).split(SIZE)[: STEPS // EPOCHS]:
             images, labels = train.images[batch], train.labels[batch]
+            if crop:
+                corners = torch.randint(2 * crop + 1, (2, SIZE), generator=generator).T.tolist()
+                wide = pad(images, (0, 0, crop, crop, crop, crop))
+                sides = images.shape[1:3]
+                windows = zip(wide, corners, strict=True)
+                images = torch.stack([image[y : y + sides[0], x : x + sides[1]] for image, (y, x) in windows])
             if flip:
                 mirrored = torch.rand(SIZE, generator=generator) < 0.5
                 images = torch.where(mirrored[:, None, None, None], images.flip(2), images)
