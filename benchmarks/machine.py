@@ -1,4 +1,4 @@
-"""What a benchmark ran on: the processor, and the versions of the tools."""
+"""What a benchmark ran on: the processor, the commit, and the versions of the tools."""
 
 import json
 import os
@@ -49,8 +49,19 @@ def describe(pythons: Sequence[Path]) -> dict[str, Any]:
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
+        "thumbnet": _commit(),
         **versions,
     }
+
+
+def _commit() -> str:
+    """Of the code that is measured, such as `1e24311` or, with changes, `1e24311-dirty`; empty where git tells none."""
+    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    try:
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip()
 
 
 def _processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from benchmarks.environment import STARTED_WITH  # before all that imports thumbnet
 from benchmarks.images import Prepared, prepare, prepare_random
@@ -32,6 +32,9 @@ from thumbnet.params import NetworkParams, load_params
 
 ROOT = Path(__file__).parents[1]
 CLASSES = 10
+PARTS = get_args(Part)
+#: Of speed: as many as its medians want.
+ROUNDS = 5
 #: More than any window needs.
 EPOCHS_FOR_SPEED = 1000
 #: A measurement of speed that takes so much longer than its window hangs.
@@ -65,10 +68,10 @@ def read_options() -> argparse.Namespace:
     add("--cifar10", metavar="PATH", help="a local copy: the official files, or a folder or archive of images")
     add("--mnist", metavar="PATH", help="the same of MNIST")
     add("--random-images", type=int, metavar="N", help="measure speed on N random images; nothing is downloaded")
-    add("--parts", nargs="+", choices=["speed", "accuracy"], default=["speed", "accuracy"])
+    add("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     add("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
     add("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
-    add("--rounds", type=int, default=5, help="of speed (5)")
+    add("--rounds", type=int, default=ROUNDS, help=f"of speed ({ROUNDS})")
     add("--seconds", type=float, default=6.0, help="of each window in which batches are counted (6)")
     add("--warmup", type=float, default=1.5, help="seconds of batches before it (1.5)")
     add("--accuracy-rounds", type=int, default=1, help="runs to the stated accuracy, each with its own seed (1)")
@@ -77,7 +80,8 @@ def read_options() -> argparse.Namespace:
     add("--resume", action="store_true", help="go on with the measurements that are there")
     add("--scratch", type=Path, default=Path("data/benchmark"), help="for images and measurements (data/benchmark)")
     add("--output", type=Path, metavar="FOLDER", help="where metrics/benchmark.json and docs/performance.* go; "
-        "default: the project when all networks and variants are measured, else the scratch folder")  # fmt: skip
+        f"default: the project when all parts, networks and variants are measured, on real images and in {ROUNDS} "
+        "rounds at least, else the scratch folder")  # fmt: skip
     return parser.parse_args()
 
 
@@ -203,8 +207,18 @@ def in_words(job: Job, result: Result) -> str:
 def output_folder(options: argparse.Namespace, scratch: Path) -> Path:
     if options.output is not None:
         return Path(options.output)
-    complete = set(options.networks) == set(NETWORKS) and set(options.variants) == set(VARIANTS)
-    return ROOT if complete else scratch
+    return ROOT if is_complete(options) else scratch
+
+
+def is_complete(options: argparse.Namespace) -> bool:
+    """Whether what is measured may take the place of the figures in git."""
+    return (
+        set(options.parts) == set(PARTS)
+        and set(options.networks) == set(NETWORKS)
+        and set(options.variants) == set(VARIANTS)
+        and options.rounds >= ROUNDS
+        and not options.random_images  # on which no accuracy is measured
+    )
 
 
 def write_results(
@@ -226,7 +240,8 @@ def write_results(
 
 def conditions(machine: dict[str, Any], settings: dict[str, Any]) -> str:
     """The machine and the versions in a line."""
-    versions = ", ".join(f"{name} {machine[name]}" for name in ("torch", "keras", "lightning") if name in machine)
+    versions = ", ".join(f"{name} {machine[name]}" for name in ("thumbnet", "torch", "keras", "lightning")
+                         if machine.get(name))  # fmt: skip
     tensorflow = machine.get("tensorflow-cpu") or machine.get("tensorflow")
     versions += f", tensorflow {tensorflow}" if tensorflow else ""
     return f"{machine['processor']}, {settings['threads']} threads, batch {settings['batch_size']}, {versions}"

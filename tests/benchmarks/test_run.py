@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
+from benchmarks.networks import NETWORKS, VARIANTS
+from benchmarks.run import output_folder, read_options
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,6 +34,7 @@ def test_speed_is_measured_and_nothing_is_measured_twice(tmp_path: Path):
 
     content = json.loads((tmp_path / "metrics/benchmark.json").read_text())
     assert content["machine"]["torch"]
+    assert re.fullmatch(r"([0-9a-f]{7,}(-dirty)?)?", content["machine"]["thumbnet"])
     assert content["settings"]["threads"] == 1
     ours, theirs = content["flagship"]["thumbnet"], content["flagship"]["pytorch"]
     expected = ours["images_per_second"]["median"] / theirs["images_per_second"]["median"]
@@ -66,6 +71,31 @@ def test_time_is_taken_to_an_accuracy_on_images_of_a_folder(tmp_path: Path):
         assert (figures["level"], figures["epochs"], figures["reached"]) == (0.97, 30, 1)
         assert figures["accuracies"][0][-1] >= 0.97
         assert figures["seconds"]["median"] < 60
+
+
+@pytest.mark.parametrize(
+    ("options", "complete"),
+    [
+        ([], True),
+        (["--rounds", "7"], True),
+        (["--parts", "accuracy", "speed"], True),
+        (["--networks", *sorted(NETWORKS), "--variants", *sorted(VARIANTS)], True),
+        (["--parts", "speed"], False),
+        (["--parts", "accuracy"], False),
+        (["--rounds", "4"], False),
+        (["--random-images", "600"], False),
+        (["--networks", *list(NETWORKS)[1:]], False),
+        (["--variants", *list(VARIANTS)[1:]], False),
+    ],
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else str(value),
+)
+def test_only_a_whole_benchmark_takes_the_place_of_the_figures_in_git(
+    options: list[str], complete: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sys, "argv", ["bench", *options])
+    assert output_folder(read_options(), tmp_path) == (ROOT if complete else tmp_path)
+    monkeypatch.setattr(sys, "argv", ["bench", *options, "--output", "elsewhere"])
+    assert output_folder(read_options(), tmp_path) == Path("elsewhere")
 
 
 @pytest.mark.parametrize(
