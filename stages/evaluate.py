@@ -26,7 +26,7 @@ def main(params: Params, member: str) -> None:
     judged = params.evaluate
     keep_freed_memory()
     use_threads(params.train.threads)
-    device = choose_device(params.train.device)
+    device = choose_device(params.train.device, params.train.deterministic)
     classifiers = [load_classifier(folder, device) for folder in seed_folders(paths.MODELS / member)]
 
     predictions: dict[str, Predictions] = {}

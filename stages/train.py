@@ -13,13 +13,25 @@ from thumbnet.progress import TrainingProgress
 from thumbnet.tracking import TrainingRun, hash_data
 from thumbnet.training.batches import batches_per_epoch, load_images
 from thumbnet.training.checkpoints import Card, make_classifier, save_classifiers
-from thumbnet.training.devices import choose_device, choose_precision, describe, keep_freed_memory, use_threads
+from thumbnet.training.devices import (
+    choose_device,
+    choose_precision,
+    describe,
+    keep_freed_memory,
+    short_memory_told,
+    use_threads,
+)
 from thumbnet.training.engine import Epoch, Recipe, fit_seeds
 from thumbnet.training.fused import can_fuse
 from thumbnet.training.history import deterministic, summarise, write_history, write_train_metrics
 
 
 def main(params: Params, member: str) -> None:
+    with short_memory_told(params.train.batch_size):
+        train_member(params, member)
+
+
+def train_member(params: Params, member: str) -> None:
     info = load_info(paths.SPLITS)
     data = {"name": info.name, "sha256": info.sha256}
     model = params.models[member]

@@ -220,11 +220,11 @@ class TrainParams(Section):
     """Networks that are trained, from the seeds `seed`, `seed` + 1 and so on, for medians and quartiles of their
     figures. The first of them is the one that is shown; the others may join it in the ensemble (`ensemble.seeds`)."""
     compile: bool
-    """Let torch.compile make the network's kernels: worth its half minute or more on GPUs and in long trainings; needs
-    a C++ compiler."""
+    """Let torch.compile make the network's kernels, in half a minute or more; needs a C++ compiler. On CPUs it gained
+    nothing; on GPUs it has not been measured."""
     deterministic: bool
-    """On CUDA: the same training gives the same bytes; false lets cuDNN choose the fastest algorithms. CPUs always give
-    the same bytes."""
+    """On CUDA: deterministic algorithms where PyTorch has them, and a warning where it has none and bytes may differ;
+    false lets cuDNN choose the fastest. CPUs always give the same bytes. Read by `evaluate`, too."""
 
 
 class OptimizerParams(Section):

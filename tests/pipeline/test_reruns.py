@@ -58,7 +58,7 @@ PARAMETERS: list[tuple[str, Any, set[str], set[str]]] = [
     ("optimizer.name", "adam", TRAIN, DATA),
     ("train.seeds", 2, TRAIN, DATA),
     ("train.compile", True, TRAIN, DATA),
-    ("train.deterministic", False, TRAIN, DATA),
+    ("train.deterministic", False, TRAIN | EVALUATE, DATA),
     ("optimizer.lr", 0.01, TRAIN, DATA),
     ("optimizer.weight_decay", 0, TRAIN, DATA),
     ("optimizer.momentum", 0.5, TRAIN, DATA),

@@ -14,6 +14,7 @@ from thumbnet.nets.layers import Classifier
 from thumbnet.params import ModelParams, load_params
 from thumbnet.training.batches import Images
 from thumbnet.training.checkpoints import make_classifier
+from thumbnet.training.devices import choose_device
 from thumbnet.training.engine import Recipe
 
 SHAPE = (6, 5, 1)
@@ -27,6 +28,28 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def restored_switches(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Afterwards all switches that `choose_device` sets for CUDA are as they were."""
+    cudnn: Any = torch.backends.cudnn
+    memory: Any = torch.utils.deterministic  # PyTorch's types do not know all of its switches
+    before = cudnn.allow_tf32, cudnn.benchmark, memory.fill_uninitialized_memory, torch.get_deterministic_debug_mode()
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")  # so that what is set now is undone, too
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    yield
+    cudnn.allow_tf32, cudnn.benchmark, memory.fill_uninitialized_memory, mode = before
+    if torch.get_deterministic_debug_mode() != mode:  # the next line loads for seconds
+        torch.use_deterministic_algorithms(mode > 0, warn_only=mode == 1)
+
+
+@pytest.fixture
+def cuda(restored_switches: None) -> torch.device:
+    """CUDA as trainings have it by default; without it a test is skipped. Tests that take it are marked `gpu`."""
+    if not torch.cuda.is_available():
+        pytest.skip("this machine has no CUDA device")
+    return choose_device("cuda", deterministic=True)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from unittest.mock import Mock, call
 
 import numpy as np
 import pytest
@@ -11,7 +12,10 @@ from hypothesis import strategies as st
 
 from thumbnet.data.arrays import save_split
 from thumbnet.errors import UserError
+from thumbnet.params import AugmentParams
+from thumbnet.training.augmentation import Augmenter
 from thumbnet.training.batches import Images, batches_per_epoch, load_images, shuffled_places
+from thumbnet.training.sending import send
 
 SIZES = {"count": st.integers(1, 40), "batch_size": st.integers(1, 50), "seed": st.integers(0, 100)}
 
@@ -61,3 +65,26 @@ def test_a_split_is_read_from_disk_as_it_was_written(tmp_path: Path, recwarn: py
     assert not recwarn.list
     with pytest.raises(UserError, match=r"test_images\.npy is missing; to make it: dvc repro"):
         load_images(tmp_path, "test", torch.device("cpu"))
+
+
+def test_to_cuda_tensors_go_by_way_of_pinned_memory_and_elsewhere_plainly() -> None:
+    cuda, mps = torch.device("cuda"), torch.device("mps")
+    tensor = Mock()
+    assert send(tensor, cuda) is tensor.pin_memory().to()
+    assert tensor.pin_memory().to.mock_calls[0] == call(cuda, non_blocking=True)
+    assert send(tensor, mps) is tensor.to()
+    assert tensor.to.mock_calls[0] == call(mps), "or its memory may be gone before it is copied"
+    numbers = torch.arange(3)
+    assert send(numbers, numbers.device) is numbers
+
+
+def test_what_is_drawn_for_a_batch_is_sent_in_this_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = Mock(side_effect=lambda tensor, device: tensor)
+    for module in ("batches", "augmentation"):
+        monkeypatch.setattr(f"thumbnet.training.{module}.send", sent)
+    split, source = numbered(8), generator()
+    changes = AugmentParams(flip="random", rotation=5, shift=0.1, crop=1, border="black", cutout=1, pixel_noise=0.1)
+    (places,) = shuffled_places(split, 8, source)
+    assert sent.call_count == 1
+    Augmenter(changes, len(split), source)(split.images, places, epoch=1)
+    assert sent.call_count == 1 + 6, "crop, flip, rotation and shift, row and column of cutout, noise"

@@ -59,6 +59,15 @@ def test_a_loaded_classifier_gives_the_same_logits(
     assert json.loads((tmp_path / "models/bn/model.json").read_text())["classes"][2] == "ähnlich"
 
 
+def test_a_network_is_built_on_the_cpu_and_then_goes_to_its_device(
+    tmp_path: Path, make_network: Callable[..., Classifier]
+) -> None:
+    classifier = make_network("C4 C4+ G", "batch")
+    save_classifiers(tmp_path / "bn", [classifier], [card_of(classifier, "C4 C4+ G", "batch")])
+    loaded = load_classifier(tmp_path / "bn", "meta")  # a device to which no file can be read
+    assert {tensor.device.type for tensor in loaded.state_dict().values()} == {"meta"}
+
+
 def test_the_same_training_gives_the_same_bytes(
     tmp_path: Path,
     make_images: Callable[..., Images],

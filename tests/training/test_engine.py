@@ -1,8 +1,10 @@
 """The training loop against one written out in plain PyTorch, and what it leaves behind."""
 
 import copy
+import functools
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -195,62 +197,23 @@ def test_bf16_computes_in_bf16_and_keeps_weights_in_fp32(
     assert predict(network, make_images(4).images, torch.bfloat16).dtype == torch.float32
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
-@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
-def test_training_on_cuda(
-    precision: torch.dtype, make_images: MakeImages, make_network: MakeNetwork, make_recipe: MakeRecipe
+def test_a_compiled_network_comes_to_the_same(
+    make_images: MakeImages, make_network: MakeNetwork, make_recipe: MakeRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    device = torch.device("cuda")
-    recipe = make_recipe(
-        train={"epochs": 12, "ema": 0.9},
-        augment={"flip": "random", "crop": 1},
-        optimizer={"lr": 0.3},
-        regularisation={"l2": 1e-4, "label_smoothing": 0.05, "clip_norm": 2.0},
-    )
-    splits = make_images(320), make_images(100, seed=9)
-    train, validation = (Images(split.images.to(device), split.labels.to(device)) for split in splits)
-    network = make_network("C8 C8+ G").to(device)
+    """By a backend that needs no C++ compiler: PyTorch's tracing of forward and backward pass, and its own kernels."""
+    compiled = Mock(wraps=functools.partial(torch.compile, backend="aot_eager"))
+    monkeypatch.setattr(torch, "compile", compiled)
+    networks, outcomes = [], []
+    for on in (True, False):
+        network = make_network()
+        recipe = make_recipe(train={"compile": on, "ema": 0.8}, augment={"flip": "random"})
+        outcomes.append(fit(network, make_images(75, seed=1), make_images(40, seed=2), recipe, torch.float32))
+        networks.append(network)
 
-    outcome = fit(network, train, validation, recipe, precision)
-
-    assert outcome.best.validation_accuracy > 0.9
-    assert measure(network, validation, precision)[0][1] == outcome.best.validation_accuracy
-    on_cpu = predict(network.cpu(), validation.images.cpu())
-    tolerance = 0.01 if precision == torch.float32 else 0.1
-    on_device = predict(network.to(device), validation.images, precision).cpu()
-    torch.testing.assert_close(on_device, on_cpu, rtol=tolerance, atol=tolerance)
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-@pytest.mark.parametrize("line", ["C8 C8+ G", "F L16 D.2 L16"])
-@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adamw", "muon"])
-def test_no_batch_waits_for_cuda(
-    line: str, optimizer: str, make_images: MakeImages, make_network: MakeNetwork, make_recipe: MakeRecipe
-) -> None:
-    """PyTorch raises where the host waits for the device, from the second batch of an epoch to its last one."""
-    device = torch.device("cuda")
-    recipe = make_recipe(
-        train={"ema": 0.9},
-        augment={"flip": "random", "crop": 1, "rotation": 5.0, "cutout": 2, "pixel_noise": 0.01},
-        optimizer={"name": optimizer, "lr": 0.01},
-        regularisation={"l2": 1e-4, "label_smoothing": 0.05, "clip_norm": 2.0},
-    )
-    train, validation = (
-        Images(split.images.to(device), split.labels.to(device))
-        for split in (make_images(160), make_images(100, seed=9))
-    )
-    batches = 0
-
-    def on_batch() -> None:
-        nonlocal batches
-        batches += 1
-        torch.cuda.set_sync_debug_mode("default" if batches % 10 == 0 else "error")
-
-    try:
-        fit(make_network(line).to(device), train, validation, recipe, torch.bfloat16, on_batch=on_batch)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-    assert batches == 30
-    assert train.images.dtype == torch.uint8
+    compiled.assert_called_once()
+    assert isinstance(networks[0], Classifier), "the network itself is left, not what it was compiled to"
+    for ours, plain in zip(outcomes[0].history, outcomes[1].history, strict=True):
+        assert ours.train_loss == pytest.approx(plain.train_loss, rel=1e-4)
+        assert ours.validation_loss == pytest.approx(plain.validation_loss, rel=1e-4)
+    for name, tensor in networks[1].state_dict().items():
+        torch.testing.assert_close(networks[0].state_dict()[name], tensor, rtol=1e-3, atol=1e-4, msg=name)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,12 +10,15 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
+from stages import train
+from thumbnet.data.arrays import DatasetInfo
 from thumbnet.data.normalisation import Statistics
 from thumbnet.errors import UserError
 from thumbnet.nets.layers import Classifier
-from thumbnet.params import ModelParams
+from thumbnet.params import ModelParams, load_params
 from thumbnet.training.batches import Images
 from thumbnet.training.checkpoints import make_classifier
+from thumbnet.training.devices import short_memory_told
 from thumbnet.training.engine import Epoch, Recipe, fit
 
 MakeImages = Callable[..., Images]
@@ -43,8 +47,22 @@ def test_too_little_memory_is_told_with_the_size_of_the_batch(
     make_images: MakeImages, make_network: MakeNetwork, make_recipe: MakeRecipe
 ) -> None:
     network = nn.Sequential(make_network(), Greedy())
-    with pytest.raises(UserError, match=r"train\.batch_size = 16: .* more memory .* smaller .*DefaultCPUAllocator"):
+    message = r"train\.batch_size = 16: .* more memory .* smaller .*DefaultCPUAllocator"
+    with pytest.raises(UserError, match=message), short_memory_told(16):
         fit(network, make_images(32), make_images(8), make_recipe(), torch.float32)
+
+
+@pytest.mark.usefixtures("restored_switches")
+def test_the_stage_tells_of_too_little_memory_before_the_first_batch_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_short(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(train, "load_info", lambda _: DatasetInfo("digits", ("0", "1"), (8, 8, 1), {}, {}))
+    monkeypatch.setattr(train, "keep_freed_memory", lambda: None)  # which would last, for other tests
+    monkeypatch.setattr(train, "load_images", run_short)
+    params = load_params(Path(__file__).parents[2] / "params.yaml")
+    with pytest.raises(UserError, match=r"train\.batch_size = \d+: .* more memory .*CUDA out of memory"):
+        train.main(params, params.members[0])
 
 
 @pytest.mark.parametrize("line", ["C8 C8 G", "F L16"])

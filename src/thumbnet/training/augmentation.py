@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from thumbnet.params import AugmentParams, Border
+from thumbnet.training.sending import send
 
 
 class Augmenter:
@@ -56,38 +57,31 @@ class Augmenter:
         """
         params, device = self._params, images.device
         if params.crop:
-            top, left = self._send(
-                torch.randint(2 * params.crop + 1, (2, len(images)), generator=self._generator), device
-            )
+            top, left = send(torch.randint(2 * params.crop + 1, (2, len(images)), generator=self._generator), device)
             images = crop(images, top, left, params.crop, params.border)
         if params.flip != "none":
             images = mirror(images, self._mirrored(chosen, epoch))
         if params.rotation or params.shift:
-            turn, down, right = 2 * self._send(torch.rand(3, len(images), generator=self._generator), device) - 1
+            turn, down, right = 2 * send(torch.rand(3, len(images), generator=self._generator), device) - 1
             degrees, down, right = params.rotation * turn, params.shift * down, params.shift * right
             images = turn_and_shift(images, degrees, down, right, params.border)
         if params.cutout:
             row, column = (
-                self._send(torch.randint(side, (len(images),), generator=self._generator), device)
+                send(torch.randint(side, (len(images),), generator=self._generator), device)
                 for side in images.shape[1:3]
             )
             images = blacken(images, row, column, params.cutout)
         if params.pixel_noise:
-            noise = self._send(torch.randn(images.shape, generator=self._generator), device)
+            noise = send(torch.randn(images.shape, generator=self._generator), device)
             images = torch.add(images, noise, alpha=255 * math.sqrt(params.pixel_noise))
         return images
-
-    @staticmethod
-    def _send(drawn: Tensor, device: torch.device) -> Tensor:
-        """To the device, without waiting until it has come to it."""
-        return drawn.to(device, non_blocking=True)
 
     def _mirrored(self, chosen: Tensor, epoch: int) -> Tensor:
         """Which images of the batch are mirrored; (n,), bool."""
         if self._params.flip == "random":
-            return self._send(torch.rand(len(chosen), generator=self._generator), chosen.device) < 0.5
+            return send(torch.rand(len(chosen), generator=self._generator), chosen.device) < 0.5
         if self._mirrored_first.device != chosen.device:
-            self._mirrored_first = self._send(self._mirrored_first, chosen.device)
+            self._mirrored_first = send(self._mirrored_first, chosen.device)
         mirrored = self._mirrored_first[chosen]
         return mirrored if epoch % 2 else ~mirrored
 

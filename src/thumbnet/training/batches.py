@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from thumbnet.data.arrays import load_split
+from thumbnet.training.sending import send
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def shuffled_places(split: Images, batch_size: int, generator: torch.Generator) 
     """
     count = len(split)
     size = min(batch_size, count)
-    order = torch.randperm(count, generator=generator).to(split.images.device, non_blocking=True)
+    order = send(torch.randperm(count, generator=generator), split.images.device)
     for start in range(0, count - size + 1, size):
         yield order[start : start + size]
 

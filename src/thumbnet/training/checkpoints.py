@@ -119,7 +119,7 @@ def load_classifier(folder: Path, device: str | torch.device = "cpu") -> Classif
         UserError: the folder holds no trained network.
     """
     card = load_card(folder)
-    weights = load_file(folder / WEIGHTS, device=str(device))
+    weights = load_file(folder / WEIGHTS)
     params = network_params(card.model)
     if isinstance(params, TorchvisionParams):  # its weights lie here: none are fetched to begin from
         params = params.model_copy(update={"pretrained": "none"})

@@ -1,10 +1,14 @@
-"""Which device trains, and in which precision: `auto` resolved for the hardware at hand, anything else checked."""
+"""Which device trains, and in which precision: `auto` resolved for the hardware at hand, anything else checked.
+
+Its switches and its memory are here, too.
+"""
 
 import contextlib
 import ctypes
 import os
 import platform
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -19,12 +23,13 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _NEVER = -1, -3, 2**30
 DEVICES: tuple[Device, ...] = ("cuda", "mps", "cpu")
 
 
-def choose_device(name: Device, deterministic: bool = True) -> torch.device:
-    """The device to train on.
+def choose_device(name: Device, deterministic: bool) -> torch.device:
+    """The device to train on; CUDA's switches are set for it, for the whole process.
 
     Args:
         name: `auto` takes CUDA, then MPS, then the CPU.
-        deterministic: `train.deterministic`.
+        deterministic: `train.deterministic`. On CUDA PyTorch's deterministic algorithms are taken, with a warning where
+            it has none.
 
     Raises:
         UserError: the named device is not there.
@@ -36,11 +41,22 @@ def choose_device(name: Device, deterministic: bool = True) -> torch.device:
         there = ", ".join(device for device, is_there in present.items() if is_there)
         raise UserError(f"train.device = {name!r}: this machine has none; it has {there} (auto chooses)")
     if name == "cuda":
-        torch.backends.cudnn.benchmark = not deterministic
-        if deterministic:
-            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA's first product is computed
-            torch.use_deterministic_algorithms(True, warn_only=True)
+        _set_switches_of_cuda(deterministic)
     return torch.device(name)
+
+
+def _set_switches_of_cuda(deterministic: bool) -> None:
+    # By default cuDNN rounds the inputs of fp32 convolutions to TF32's 10 bits. This is the old name of the switch:
+    # once the new one (cudnn.conv.fp32_precision) is set, torch.compile fails where it reads the old one.
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = not deterministic
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA's first product is computed
+        # Deterministic mode fills all new memory, for programs that read what they have not written. Nothing here does,
+        # and it takes a kernel for each new tensor.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    if deterministic or torch.are_deterministic_algorithms_enabled():  # the next line loads for seconds
+        torch.use_deterministic_algorithms(deterministic, warn_only=True)
 
 
 def choose_precision(name: Precision, device: torch.device) -> torch.dtype:
@@ -80,6 +96,28 @@ def keep_freed_memory() -> None:
         library = ctypes.CDLL("libc.so.6")
         for option in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
             library.mallopt(option, _NEVER)
+
+
+@contextlib.contextmanager
+def short_memory_told(batch_size: int) -> Iterator[None]:
+    """Turns what PyTorch raises for want of memory into plain words.
+
+    Args:
+        batch_size: `train.batch_size`.
+
+    Raises:
+        UserError: the device, or the processor, has too little memory for what is done within.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        told = str(error)
+        if "out of memory" not in told and "DefaultCPUAllocator" not in told:  # CPUs have no class of error for it
+            raise
+        raise UserError(
+            f"train.batch_size = {batch_size}: the training needs more memory than there is; try a smaller one, a "
+            f"smaller network, fewer train.seeds or smaller images ({told.splitlines()[0]})"
+        ) from None
 
 
 def describe(device: torch.device) -> str:

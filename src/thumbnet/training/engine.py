@@ -1,7 +1,8 @@
 """The training loop, from the first batch to the best weights.
 
 It knows tensors and parameters; files, MLflow and the screen are its callers' concern, who hear of each epoch through
-`on_epoch`. Inside an epoch nothing waits for the device: sums stay there and are read once, at its end.
+`on_epoch`. On CUDA no batch waits for the one before it: what is drawn is sent without waiting, and sums stay on the
+device and are read once, at the end of an epoch.
 """
 
 import contextlib
@@ -10,11 +11,13 @@ import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from thumbnet.errors import UserError
+from thumbnet.nets.layers import Classifier
 from thumbnet.nets.stacked import Stacked, can_stack
 from thumbnet.params import (
     AugmentParams,
@@ -108,7 +111,7 @@ def fit(
         on_batch: called after each batch has been handed to the device.
 
     Raises:
-        UserError: the loss of an epoch is not finite, or the device has too little memory.
+        UserError: the loss of an epoch is not finite.
     """
     (outcome,) = fit_seeds(
         [classifier], train, validation, recipe, precision, lambda epochs: on_epoch(epochs[0]), on_batch
@@ -148,8 +151,7 @@ def fit_seeds(
     for number in range(1, recipe.train.epochs + 1):
         for trainer in trainers:
             if not all(course.ended for course in trainer.courses):
-                with _short_memory_told(recipe.train.batch_size):
-                    trainer.run_epoch(number, validation, on_batch)
+                trainer.run_epoch(number, validation, on_batch)
         on_epoch([course.history[-1] for course in courses if len(course.history) == number])
         if all(course.ended for course in courses):
             break
@@ -211,8 +213,8 @@ class _Trainer:
         classifiers = [course.classifier for course in courses]
         self.courses = courses
         self._model: nn.Module = classifiers[0]
-        if len(classifiers) > 1 and can_stack(classifiers):
-            self._model = Stacked(classifiers)
+        if len(classifiers) > 1:  # `fit_seeds` has asked `can_stack`
+            self._model = Stacked(cast(list[Classifier], classifiers))
         self._call: Callable[[Tensor], Tensor]  # the same network, faster
         self._call = torch.compile(self._model) if recipe.train.compile else fuse(self._model, precision)
         self._train = train
@@ -377,18 +379,3 @@ def _refuse_divergence(epoch: Epoch, optimizer: OptimizerParams, seed: int) -> N
             f"the training of seed {seed} diverged in epoch {epoch.epoch}: train loss {epoch.train_loss}, validation "
             f"loss {epoch.validation_loss}; try a smaller optimizer.lr than {optimizer.lr:g}"
         )
-
-
-@contextlib.contextmanager
-def _short_memory_told(batch_size: int) -> Iterator[None]:
-    """Turns what PyTorch raises for want of memory into plain words."""
-    try:
-        yield
-    except RuntimeError as error:
-        told = str(error)
-        if "out of memory" not in told and "DefaultCPUAllocator" not in told:  # CPUs have no class of error for it
-            raise
-        raise UserError(
-            f"train.batch_size = {batch_size}: the training needs more memory than there is; try a smaller one, or a "
-            f"smaller network ({told.splitlines()[0]})"
-        ) from None
