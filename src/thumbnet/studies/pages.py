@@ -58,7 +58,7 @@ def write_page(name: str) -> None:
         page += _published_only(study)
     if study.recipe:
         page += ["## Recipe", study.recipe.strip()]
-        if "## Sources" in _about():
+        if re.search(r"\bS[0-4]\b", study.recipe) and "## Sources" in _about():
             page.append("[What S0 to S4 are](README.md#sources)")
     page += ["## Runs", _command(name, study, rows, groups)]
     _write(paths.STUDY_PAGES / f"{name}.md", page)
