@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,8 +33,9 @@ from thumbnet.params import NetworkParams, load_params
 ROOT = Path(__file__).parents[1]
 CLASSES = 10
 PARTS = get_args(Part)
-#: Of speed: as many as its medians want.
+#: Of speed: as many as its medians want, with windows that are long beside a batch.
 ROUNDS = 5
+SECONDS = 6.0
 #: More than any window needs.
 EPOCHS_FOR_SPEED = 1000
 #: A measurement of speed that takes so much longer than its window hangs.
@@ -72,7 +73,7 @@ def read_options() -> argparse.Namespace:
     add("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
     add("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     add("--rounds", type=int, default=ROUNDS, help=f"of speed ({ROUNDS})")
-    add("--seconds", type=float, default=6.0, help="of each window in which batches are counted (6)")
+    add("--seconds", type=float, default=SECONDS, help=f"of each window in which batches are counted ({SECONDS:g})")
     add("--warmup", type=float, default=1.5, help="seconds of batches before it (1.5)")
     add("--accuracy-rounds", type=int, default=1, help="runs to the stated accuracy, each with its own seed (1)")
     add("--epochs", type=int, help="of all recipes to the stated accuracy, in place of those in networks.py")
@@ -106,7 +107,7 @@ def main() -> None:
         result = measure(job, pythons[VARIANTS[variant].environment])
         log.add(Measurement(part, number, name, variant, job.level, job.epochs, result))
         print(f"{place:>4}/{len(schedule)}  round {number}  {name:10} {variant:15} {in_words(job, result)}", flush=True)
-    write_results(log, facts, machine, settings, output_folder(options, scratch))
+    write_results(log, facts, machine, settings, output_folder(options, tasks.values(), scratch))
 
 
 def make_tasks(options: argparse.Namespace, scratch: Path) -> dict[str, Task]:
@@ -204,20 +205,22 @@ def in_words(job: Job, result: Result) -> str:
     return f"{took} to {100 * (job.level or 0):g} %   {accuracies}   {started}{peak}"
 
 
-def output_folder(options: argparse.Namespace, scratch: Path) -> Path:
+def output_folder(options: argparse.Namespace, tasks: Iterable[Task], scratch: Path) -> Path:
     if options.output is not None:
         return Path(options.output)
-    return ROOT if is_complete(options) else scratch
+    real = all(task.images.are_real for task in tasks)  # on others no accuracy is measured
+    return ROOT if real and is_complete(options) else scratch
 
 
 def is_complete(options: argparse.Namespace) -> bool:
-    """Whether what is measured may take the place of the figures in git."""
+    """Whether what is measured, on real images, may take the place of the figures in git."""
     return (
         set(options.parts) == set(PARTS)
         and set(options.networks) == set(NETWORKS)
         and set(options.variants) == set(VARIANTS)
         and options.rounds >= ROUNDS
-        and not options.random_images  # on which no accuracy is measured
+        and options.seconds >= SECONDS
+        and options.epochs is None
     )
 
 

@@ -17,10 +17,13 @@ class LoadSharing(LoadFileScheduling):
         return next((folder for folder in TOGETHER if nodeid.startswith(folder)), super()._split_scope(nodeid))
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSharing | None:
+    if config.getvalue("dist") != "load":
+        return None
     # In the order of collection, and not by numbers of tests, which say little about the time that they take.
     config.option.loadscopereorder = False
-    return LoadSharing(config, log) if config.getvalue("dist") == "load" else None
+    return LoadSharing(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

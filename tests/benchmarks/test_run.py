@@ -12,10 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.images import Prepared
 from benchmarks.networks import NETWORKS, VARIANTS
-from benchmarks.run import output_folder, read_options
+from benchmarks.run import Task, output_folder, read_options
+from thumbnet.data.normalisation import Statistics
+from thumbnet.params import load_params
 
 ROOT = Path(__file__).parents[2]
+PARAMS = load_params(ROOT / "params.yaml")
 
 
 def bench(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -83,7 +87,8 @@ def test_time_is_taken_to_an_accuracy_on_images_of_a_folder(tmp_path: Path):
         (["--parts", "speed"], False),
         (["--parts", "accuracy"], False),
         (["--rounds", "4"], False),
-        (["--random-images", "600"], False),
+        (["--seconds", "1"], False),
+        (["--epochs", "1"], False),
         (["--networks", *list(NETWORKS)[1:]], False),
         (["--variants", *list(VARIANTS)[1:]], False),
     ],
@@ -92,10 +97,17 @@ def test_time_is_taken_to_an_accuracy_on_images_of_a_folder(tmp_path: Path):
 def test_only_a_whole_benchmark_takes_the_place_of_the_figures_in_git(
     options: list[str], complete: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(sys, "argv", ["bench", *options])
-    assert output_folder(read_options(), tmp_path) == (ROOT if complete else tmp_path)
-    monkeypatch.setattr(sys, "argv", ["bench", *options, "--output", "elsewhere"])
-    assert output_folder(read_options(), tmp_path) == Path("elsewhere")
+    def folder(*options: str, real: bool = True) -> Path:
+        monkeypatch.setattr(sys, "argv", ["bench", *options])
+        statistics = Statistics(np.zeros(1), np.ones(1))
+        network = next(iter(NETWORKS.values()))
+        images = [Prepared("images", tmp_path, (4, 4, 1), statistics, are_real) for are_real in (True, real)]
+        tasks = [Task(network, PARAMS.models["bn"], 1, prepared) for prepared in images]
+        return output_folder(read_options(), tasks, tmp_path)
+
+    assert folder(*options) == (ROOT if complete else tmp_path)
+    assert folder(*options, real=False) == tmp_path, "no accuracy is measured on random images"
+    assert folder(*options, "--output", "elsewhere") == Path("elsewhere")
 
 
 @pytest.mark.parametrize(

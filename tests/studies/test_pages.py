@@ -103,7 +103,7 @@ def test_only_runs_with_the_settings_of_the_study_count_as_declared_ones() -> No
 
 def test_images_and_sources_are_explained_where_the_project_does() -> None:
     made_up("norms", "dataset.name=image_folder", "photos")
-    Path("studies/about.md").write_text("## Images\n\nphotos: of shoes.\n\n## Sources\n\nS1: a notebook.\n")
+    Path("studies/about.md").write_text("## Images\n\n*images of photos*: of shoes.\n\n## Sources\n\nS1: a notebook.\n")
     renew_pages(["norms"])
     page = Path("docs/studies/norms.md").read_text()
     assert "[What the images of photos are](README.md#images)" in page
@@ -124,7 +124,7 @@ def test_the_table_of_all_figures_tells_which_seeds_and_images() -> None:
     assert "† images of photos" in lines
 
 
-def test_a_single_epoch_is_drawn_as_points(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_single_epoch_is_drawn_as_points() -> None:
     curves = [Curve(name, range(1, epochs + 1), *[[0.5] * epochs] * 4) for name, epochs in (("one", 1), ("two", 2))]
     figure = draw_curves("Curves", curves)
     (one, two) = ([line.get_marker() for line in figure.axes[0].lines[start : start + 2]] for start in (0, 2))
@@ -188,6 +188,23 @@ def test_after_the_last_epoch_one_seed_has_the_interval_of_as_many_images() -> N
     found = Finding({}, "mlp_2000", (rows[0],)).accuracy("last_validation")
     assert found is not None
     assert (found.low, found.high) == pytest.approx(wilson_interval(478, 1000, 0.95), abs=1e-4)
+
+
+def test_after_the_last_epoch_several_seeds_without_quartiles_have_their_median_alone() -> None:
+    made_up("depth_activation")
+    row = read_rows(rows_path("depth_activation"))[0] | {"seeds": "3", "last_validation_accuracy": "0.478"}
+    found = Finding({}, "mlp_2000", (row,)).accuracy("last_validation")
+    assert found is not None
+    assert (found.low, found.middle, found.high) == (0.478, 0.478, 0.478)
+
+
+def test_rows_from_before_an_axis_are_kept() -> None:
+    made_up("norms")
+    path = Path("studies/norms.yaml")
+    path.write_text(path.read_text().replace("grid:", "grid:\n  train.batch_size: [128]"))
+    ledger = Ledger("norms", load_study("norms"))
+    ledger.take([], [])
+    assert len(read_rows(rows_path("norms"))) == 15
 
 
 def test_pictures_put_published_figures_beside_ours_of_the_same_measure_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,7 +282,7 @@ def test_many_figures_of_a_source_share_a_mark() -> None:
     (axes,) = draw_parameters("Sizes", networks, "test").axes
     legend = axes.get_legend()
     assert legend is not None
-    assert [text.get_text() for text in legend.get_texts()] == ["ours", "S1: a", "S1: b", "S4: 20 networks, validation"]
+    assert [text.get_text() for text in legend.get_texts()] == ["ours", "S1: a", "S1: b", "S4: 20 figures, validation"]
 
 
 def test_rows_stand_in_the_order_of_the_grid() -> None:
@@ -286,10 +303,14 @@ def test_the_time_of_a_run_grows_with_the_networks_that_it_trains() -> None:
         plan_runs(name, study, read_overrides([f"train.seeds={seeds}", "train.epochs=10"]))[0] for seeds in (3, 1)
     )
     assert (estimate(three, rows), estimate(one, rows)) == pytest.approx((330, 130))
+    alike = [*rows, *(row | {"seeds": "1", "seconds": "250"} for row in rows)]
+    assert (estimate(three, alike), estimate(one, alike)) == pytest.approx((330, 250)), "three at once take less"
 
 
 def test_the_list_tells_runs_on_other_images(capsys: pytest.CaptureFixture[str]) -> None:
     made_up("norms", "dataset.name=image_folder", "photos")
     list_studies({})
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("norms")]
-    assert line.split(maxsplit=2)[1:] == ["0/15", "Normalisation under 50,000 parameters (15 on images of photos)"]
+    assert line.split(maxsplit=2)[1:] == ["15/15", "Normalisation under 50,000 parameters (15 on images of photos)"]
+    list_studies({"train.epochs": 2})
+    assert "0/15" in next(line for line in capsys.readouterr().out.splitlines() if line.startswith("norms"))

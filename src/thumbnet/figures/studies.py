@@ -209,7 +209,7 @@ def _marked(published: Sequence[Sized]) -> dict[str, list[Sized]]:
     entries: dict[str, list[Sized]] = {}
     for (source, measure), group in groups.items():
         for network in group:
-            name = network.name if len(group) <= len(MARKERS) else f"{source}: {len(group)} networks, {measure}"
+            name = network.name if len(group) <= len(MARKERS) else f"{source}: {len(group)} figures, {measure}"
             entries.setdefault(name, []).append(network)
     return entries
 

@@ -27,7 +27,7 @@ from thumbnet.studies.findings import is_declared
 from thumbnet.studies.pages import write_index, write_page, write_results
 from thumbnet.studies.planning import Run, plan_runs, present_values, select_runs
 from thumbnet.studies.rows import Row, curves_path, is_result_of, read_rows, rows_of, rows_path, write_rows
-from thumbnet.studies.study import Overrides, Study, label, load_study, study_names
+from thumbnet.studies.study import SEED, Overrides, Study, label, load_study, study_names
 
 #: Runs of the plan that are listed by name before the study starts; --dry-run lists all.
 _LISTED = 10
@@ -76,6 +76,7 @@ class Ledger:
 
     def __init__(self, name: str, study: Study) -> None:
         self._name, self._study = name, study
+        self._labels = {axis: [label(value) for value in values] for axis, values in study.grid.items()}
         self.rows = read_rows(rows_path(name))
         self._curves = read_rows(curves_path(name))
 
@@ -117,8 +118,8 @@ class Ledger:
 
     def _place(self, row: Row) -> tuple[str, list[int], int, str, int]:
         """In the order of the grid, whatever order the runs had."""
-        values = {axis: [label(value) for value in values] for axis, values in self._study.grid.items()}
-        condition = [known.index(row[axis]) if row[axis] in known else len(known) for axis, known in values.items()]
+        condition = [known.index(row.get(axis, "")) if row.get(axis) in known else len(known)
+                     for axis, known in self._labels.items()]  # fmt: skip
         return row.get("extra", ""), condition, int(row["seed"]), row["key"], int(row.get("epoch", 0))
 
 
@@ -252,18 +253,18 @@ def list_studies(extra: Overrides) -> None:
         runs = plan_runs(name, study, extra)
         rows = read_rows(rows_path(name))
         done = {row["key"] for row in rows}
-        count = f"{sum(run.key in done for run in runs)}/{len(runs)}"
-        typer.echo(f"{name:<20} {count:>8}  {study.title}{_on_other_images(rows)}")
+        elsewhere = [] if extra else [row for row in rows if row["own_images"] and is_declared(row["extra"])]
+        known = {_condition(row, study) for row in elsewhere}
+        count = sum(
+            run.key in done or _condition(run.condition | {SEED: str(run.seed)}, study) in known for run in runs
+        )
+        images = ", ".join(sorted({row["own_images"] for row in elsewhere}))
+        told = f" ({len(known)} on images of {images})" if images else ""
+        typer.echo(f"{name:<20} {f'{count}/{len(runs)}':>8}  {study.title}{told}")
 
 
-def _on_other_images(rows: Sequence[Row]) -> str:
-    """How many runs a study has had on images that are not its data set's own; empty for none."""
-    runs: dict[str, set[str]] = {}
-    for row in rows:
-        if row["own_images"] and is_declared(row["extra"]):
-            runs.setdefault(row["own_images"], set()).add(row["key"])
-    told = [f"{len(keys)} on images of {images}" for images, keys in sorted(runs.items())]
-    return f" ({', '.join(told)})" if told else ""
+def _condition(row: Row, study: Study) -> tuple[str, ...]:
+    return (*(row.get(axis, "") for axis in study.grid), row[SEED])
 
 
 def _plan(name: str, runs: Sequence[Run], rows: Sequence[Row], experiments: dict[str, Experiment],

@@ -91,6 +91,8 @@ def _after_the_last_epoch(row: Row) -> Spread | None:
     told = [row[f"last_validation_{what}"] for what in ("accuracy", "p25", "p75")]
     if all(told):
         return Spread(*map(float, told))
+    if told[0] and int(row["seeds"] or 1) > 1:  # the median alone is known
+        return Spread(*[float(told[0])] * 3)
     best = [row[f"validation_{what}"] for what in ("accuracy", "low", "high")]
     if not (told[0] and all(best)):
         return None
@@ -178,12 +180,13 @@ def is_declared(extra: str) -> bool:
 
 def settings(study: Study, extra: str, found: Sequence[Finding]) -> str:
     """What the command line added to a study, for people: which images, and other values in Markdown's code."""
-    return ", ".join([*(f"images of {name}" for name in own_images(found)), *other_values(study, extra)])
+    return ", ".join([*(f"images of {name}" for name in own_images(found)), *other_values(study, extra, found)])
 
 
-def other_values(study: Study, extra: str) -> list[str]:
-    """What the command line added to a study besides images, in Markdown's code."""
-    return [_in_place_of(part, study) for part in split_overrides(extra) if part != _OWN_IMAGES]
+def other_values(study: Study, extra: str, found: Sequence[Finding]) -> list[str]:
+    """What the command line added to a study besides images that have a name, in Markdown's code."""
+    named = bool(own_images(found))
+    return [_in_place_of(part, study) for part in split_overrides(extra) if not (named and part == _OWN_IMAGES)]
 
 
 def _in_place_of(part: str, study: Study) -> str:

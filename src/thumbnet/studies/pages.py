@@ -58,8 +58,8 @@ def write_page(name: str) -> None:
         page += _published_only(study)
     if study.recipe:
         page += ["## Recipe", study.recipe.strip()]
-        if re.search(r"\bS[0-4]\b", study.recipe) and "## Sources" in _about():
-            page.append("[What S0 to S4 are](README.md#sources)")
+        if study.published or re.search(r"\bS[0-4]\b", study.recipe + study.answer):
+            page += _link("What S0 to S4 are", "Sources")
     page += ["## Runs", _command(name, study, rows, groups)]
     _write(paths.STUDY_PAGES / f"{name}.md", page)
 
@@ -82,9 +82,14 @@ def write_index() -> None:
 
 
 def _about() -> str:
-    """What the index says below its table; pages refer to its headings."""
+    """What the index says below its table; pages refer to its headings Images and Sources."""
     path = paths.STUDIES / "about.md"
     return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+
+
+def _link(text: str, heading: str) -> list[str]:
+    """To a heading of `studies/about.md`; none where that has no such heading."""
+    return [f"[{text}](README.md#{heading.lower()})"] if f"## {heading}\n" in _about() else []
 
 
 def write_results() -> None:
@@ -121,15 +126,15 @@ def published_table() -> str:
         groups = findings(name, study, read_rows(rows_path(name)))
         entries += [(figure, name, study, groups) for figure in study.published if not figure.repeated]
     for figure, name, study, groups in sorted(entries, key=lambda entry: (entry[0].source, entry[1])):
-        found = {extra: finding for extra, group in groups.items() if (finding := _beside(figure, group, study))}
-        cells = [_our_cells(figure, study, extra, found[extra], marks) for extra in _nearest(found)]
+        found = {extra: beside for extra, group in groups.items() if (beside := _beside(figure, group, study))}
+        cells = [_our_cells(figure, study, extra, *found[extra], marks) for extra in _nearest(found)]
         ours_, seeds, differences = map("<br>".join, zip(*cells, strict=True)) if cells else (NOT_RUN, "", "")
         lines.append(_row([figure.source, f"[{name}](studies/{name}.md)", _told(figure), _measured(figure),
                            _given(figure), ours_, seeds, differences]))  # fmt: skip
     return "\n".join([*lines, *(f"\n{mark} images of {name}" for name, mark in marks.items())])
 
 
-def _our_cells(figure: Published, study: Study, extra: str, finding: Finding,
+def _our_cells(figure: Published, study: Study, extra: str, finding: Finding, spread: Spread,
                marks: dict[str, str]) -> tuple[str, str, str]:  # fmt: skip
     """What stands beside a published figure: our figure, how many of the study's trainings it is of, the difference.
 
@@ -138,14 +143,13 @@ def _our_cells(figure: Published, study: Study, extra: str, finding: Finding,
         study: that has it.
         extra: what the command line added.
         finding: ours.
+        spread: its figure.
         marks: of images, by their names; those that are new are added.
     """
-    spread = ours(figure, finding)
-    assert spread is not None  # or it would not be beside the figure
     images = [marks.setdefault(name, _MARKS[len(marks) % len(_MARKS)]) for name in own_images([finding])]
     declared = len(study.seeds) * int(str(study.base.get("train.seeds", 1)))
     seeds = f"{finding.seeds}" if finding.seeds == declared else f"{finding.seeds} of {declared}"
-    told = [" ".join([_ours(figure, spread), *images]), *other_values(study, extra)]
+    told = [" ".join([_ours(figure, spread), *images]), *other_values(study, extra, [finding])]
     return ", ".join(told), seeds, _difference(figure, spread)
 
 
@@ -155,10 +159,11 @@ def _nearest(extras: Iterable[str]) -> list[str]:
     return [extra for extra, parts in added.items() if not any(other < parts for other in added.values())]
 
 
-def _beside(figure: Published, group: Sequence[Finding], study: Study) -> Finding | None:
+def _beside(figure: Published, group: Sequence[Finding], study: Study) -> tuple[Finding, Spread] | None:
     """Ours of the same condition, where it has the same measure."""
     finding = of_published(figure, group, study.ensemble)
-    return finding if finding and ours(figure, finding) else None
+    spread = ours(figure, finding) if finding else None
+    return (finding, spread) if finding and spread else None
 
 
 def _published_only(study: Study) -> list[str]:
@@ -173,15 +178,15 @@ def _published_only(study: Study) -> list[str]:
 
 def _table(study: Study, group: Sequence[Finding]) -> str:
     measures: list[Measure] = ["train", "validation", "test"]
-    if any(figure.split == "last_validation" for figure in study.published):
+    beside = [figure for figure in study.published if any(_belongs(figure, finding, study) for finding in group)]
+    if any(figure.split == "last_validation" for figure in beside):
         measures.insert(2, "last_validation")
     axes = list(study.grid)
     several = len({tuple(finding.condition.items()) for finding in group}) < len(group)
     network = ["network"] if study.ensemble or several else []
     header = [*(axis.rpartition(".")[2] for axis in axes), *network, "seeds", "parameters", "best epoch",
               *(MEASURES[measure] for measure in measures)]  # fmt: skip
-    compared = any(_belongs(figure, finding, study) for figure in study.published for finding in group)
-    if compared:
+    if beside:
         header += ["published", "difference"]
     left = len(axes) + len(network)
     lines = [_row(header), _row(["---"] * left + ["---:"] * (len(header) - left))]
@@ -193,10 +198,10 @@ def _table(study: Study, group: Sequence[Finding]) -> str:
         cells = [*finding.condition.values(), *([finding.network] if network else []), str(finding.seeds),
                  f"{finding.parameters:,}", _best_epoch(finding)]  # fmt: skip
         cells += [_percent(spreads[measure], bold and measure == "validation") for measure in measures]
-        if compared:
-            beside = [figure for figure in study.published if _belongs(figure, finding, study)]
-            cells.append("<br>".join(f"{_given(figure)} {_measured(figure)}" for figure in beside))
-            cells.append("<br>".join(_difference(figure, ours(figure, finding)) for figure in beside))
+        if beside:
+            own = [figure for figure in beside if _belongs(figure, finding, study)]
+            cells.append("<br>".join(f"{_given(figure)} {_measured(figure)}" for figure in own))
+            cells.append("<br>".join(_difference(figure, ours(figure, finding)) for figure in own))
         lines.append(_row(cells))
     return "\n".join(lines)
 
@@ -224,8 +229,9 @@ def _notes(name: str, study: Study, group: Sequence[Finding]) -> str:
         notes.append("The best epoch is that of the first seed.")
     if any(finding.seeds == 1 for finding in group):
         notes.append("Of one seed the accuracy, and its 95 % interval in brackets.")
-    notes += [f"[What the images of {images} are](README.md#images)" for images in own_images(group)
-              if images in _about()]  # fmt: skip
+    for images in own_images(group):
+        if f"images of {images}*" in _about():
+            notes += _link(f"What the images of {images} are", "Images")
     notes += [f"{figure.source}, {_told(figure)}" for figure in study.published if figure.note]
     return "  \n".join(notes)
 
@@ -254,7 +260,8 @@ def _command(name: str, study: Study, rows: Sequence[Row], groups: Mapping[str, 
         done, any_how = _known(as_declared) & planned, _known(found) & planned
         if planned - done:
             others = f", and {len(any_how - done)} with other settings" if any_how - done else ""
-            told.append(f"Of {len(planned)} runs that it declares {len(done)} have been run so far{others}.")
+            has = "has" if len(done) == 1 else "have"
+            told.append(f"Of {len(planned)} runs that it declares {len(done)} {has} been run so far{others}.")
     shown = sum(len(finding.rows) for finding in found)
     if shown < len(rows):
         told.append(f"{len(rows) - shown} rows there are of settings that the study no longer has.")
@@ -279,7 +286,8 @@ def _percent(spread: Spread | None, bold: bool = False) -> str:
     if spread is None:
         return "–"
     middle = f"{100 * spread.middle:.2f}"
-    return f"{f'**{middle}**' if bold else middle} ({100 * spread.low:.2f}–{100 * spread.high:.2f})"
+    interval = f" ({100 * spread.low:.2f}–{100 * spread.high:.2f})" if spread.low < spread.high else ""
+    return (f"**{middle}**" if bold else middle) + interval
 
 
 def _best_epoch(finding: Finding) -> str:

@@ -1,7 +1,4 @@
-"""Which device trains, and in which precision: `auto` resolved for the hardware at hand, anything else checked.
-
-Its switches and its memory are here, too.
-"""
+"""Which device trains, in which precision, with which switches: `auto` resolved for the hardware, the rest checked."""
 
 import contextlib
 import ctypes
@@ -117,7 +114,7 @@ def short_memory_told(batch_size: int) -> Iterator[None]:
         raise UserError(
             f"train.batch_size = {batch_size}: the training needs more memory than there is; try a smaller one, a "
             f"smaller network, fewer train.seeds or smaller images ({told.splitlines()[0]})"
-        ) from None
+        ) from error
 
 
 def describe(device: torch.device) -> str:
