@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from thumbnet.errors import UserError
+from thumbnet.report.provenance import find_provenance
 
 _PACKAGES = ("torch", "torchvision", "tensorflow-cpu", "tensorflow", "keras", "lightning", "numpy")
 _ASK = f"""
@@ -56,12 +57,8 @@ def describe(pythons: Sequence[Path]) -> dict[str, Any]:
 
 def _commit() -> str:
     """Of the code that is measured, such as `1e24311` or, with changes, `1e24311-dirty`; empty where git tells none."""
-    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
-    try:
-        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
-    except OSError:
-        return ""
-    return done.stdout.strip()
+    found = find_provenance()
+    return f"{found.commit[:7]}{'-dirty' if found.changed else ''}" if found.commit else ""
 
 
 def _processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:

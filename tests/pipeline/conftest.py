@@ -126,15 +126,15 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     Beside it, `told.txt` holds what DVC said, `new.txt` what git saw before the commit, and `loaded` the modules that
     each stage had loaded when it ended.
     """
-    shared = tmp_path_factory.mktemp("finished")
-    checkout = Checkout(shared / "finished pipeline")
+    folder = tmp_path_factory.mktemp("finished")
+    checkout = Checkout(folder / "finished pipeline")
     make_checkout(checkout)
-    spy = shared / "loaded"
+    spy = folder / "loaded"
     spy.mkdir()
     (spy / "sitecustomize.py").write_text(SPY)
     path = f"{spy}{os.pathsep}{checkout.environment()['PYTHONPATH']}"
-    (shared / "told.txt").write_text(checkout.dvc("repro", PYTHONPATH=path))
-    (shared / "new.txt").write_text(checkout.git("status", "--short"))
+    (folder / "told.txt").write_text(checkout.dvc("repro", PYTHONPATH=path))
+    (folder / "new.txt").write_text(checkout.git("status", "--short"))
     checkout.commit("results")
     return checkout
 

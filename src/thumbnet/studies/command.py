@@ -23,11 +23,11 @@ from thumbnet.studies.experiments import (
     commits_of_checkout,
     find_experiments,
 )
-from thumbnet.studies.findings import is_declared
+from thumbnet.studies.findings import as_declared, findings, own_images, places
 from thumbnet.studies.pages import write_index, write_page, write_results
 from thumbnet.studies.planning import Run, plan_runs, present_values, select_runs
 from thumbnet.studies.rows import Row, curves_path, is_result_of, read_rows, rows_of, rows_path, write_rows
-from thumbnet.studies.study import SEED, Overrides, Study, label, load_study, study_names
+from thumbnet.studies.study import Overrides, Study, label, load_study, study_names
 
 #: Runs of the plan that are listed by name before the study starts; --dry-run lists all.
 _LISTED = 10
@@ -252,19 +252,13 @@ def list_studies(extra: Overrides) -> None:
         study = load_study(name)
         runs = plan_runs(name, study, extra)
         rows = read_rows(rows_path(name))
-        done = {row["key"] for row in rows}
-        elsewhere = [] if extra else [row for row in rows if row["own_images"] and is_declared(row["extra"])]
-        known = {_condition(row, study) for row in elsewhere}
-        count = sum(
-            run.key in done or _condition(run.condition | {SEED: str(run.seed)}, study) in known for run in runs
-        )
-        images = ", ".join(sorted({row["own_images"] for row in elsewhere}))
-        told = f" ({len(known)} on images of {images})" if images else ""
+        keys = {row["key"] for row in rows}
+        found = [] if extra else as_declared(findings(name, study, rows))
+        done = places(found)
+        count = sum(run.key in keys or run.place in done for run in runs)
+        elsewhere = [finding for finding in found if own_images([finding])]
+        told = f" ({len(places(elsewhere))} on images of {', '.join(own_images(elsewhere))})" if elsewhere else ""
         typer.echo(f"{name:<20} {f'{count}/{len(runs)}':>8}  {study.title}{told}")
-
-
-def _condition(row: Row, study: Study) -> tuple[str, ...]:
-    return (*(row.get(axis, "") for axis in study.grid), row[SEED])
 
 
 def _plan(name: str, runs: Sequence[Run], rows: Sequence[Row], experiments: dict[str, Experiment],

@@ -28,13 +28,12 @@ def estimate(run: Run, rows: Iterable[Row]) -> float:
         rows: of this study.
     """
     known: dict[str, list[float]] = {}
-    rows, seeds = list(rows), str(run.params.train.seeds)
-    alike = [row for row in rows if (row["seeds"] or "1") == seeds and row["seconds"]]
-    for row in alike or rows:
-        if row["seconds"] and row["epochs"] and row["member"] != ENSEMBLE:
-            seconds = float(row["seconds"])
-            training = max(seconds - _AROUND, seconds / 10)
-            known.setdefault(row["member"], []).append(training / int(row["epochs"]) / int(row["seeds"] or 1))
+    timed = [row for row in rows if row["seconds"] and row["epochs"] and row["member"] != ENSEMBLE]
+    alike = [row for row in timed if int(row["seeds"] or 1) == run.params.train.seeds]
+    for row in alike or timed:
+        seconds = float(row["seconds"])
+        training = max(seconds - _AROUND, seconds / 10)
+        known.setdefault(row["member"], []).append(training / int(row["epochs"]) / int(row["seeds"] or 1))
     return sum(_training(run, member, known) for member in run.params.members)
 
 

@@ -1,13 +1,13 @@
 """What the rows of a study say: medians and quartiles of each condition, and published figures beside them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
 
-from thumbnet.studies.planning import plan_runs, read_overrides, split_overrides
+from thumbnet.studies.planning import Place, plan_runs, read_overrides, split_overrides
 from thumbnet.studies.rows import ENSEMBLE, Row
 from thumbnet.studies.study import SEED, Measure, Published, Scalar, Study, label
 
@@ -173,9 +173,16 @@ def own_images(found: Sequence[Finding]) -> list[str]:
     return sorted({row.get("own_images", "") for finding in found for row in finding.rows} - {""})
 
 
-def is_declared(extra: str) -> bool:
-    """Whether rows are of the study's own settings: what the command line added is the images alone, or nothing."""
-    return set(split_overrides(extra)) <= {_OWN_IMAGES}
+def as_declared(groups: Mapping[str, Sequence[Finding]]) -> list[Finding]:
+    """Those of a study's own settings: what the command line added is the images alone, or nothing."""
+    return [
+        finding for extra, group in groups.items() if set(split_overrides(extra)) <= {_OWN_IMAGES} for finding in group
+    ]
+
+
+def places(found: Iterable[Finding]) -> set[Place]:
+    """Which of the study's runs they are of."""
+    return {(tuple(finding.condition.items()), int(row[SEED])) for finding in found for row in finding.rows}
 
 
 def settings(study: Study, extra: str, found: Sequence[Finding]) -> str:

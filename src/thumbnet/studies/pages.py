@@ -13,12 +13,13 @@ from thumbnet.studies.findings import (
     MEASURES,
     Finding,
     Spread,
+    as_declared,
     findings,
-    is_declared,
     of_published,
     other_values,
     ours,
     own_images,
+    places,
     settings,
 )
 from thumbnet.studies.pictures import draw_study
@@ -27,7 +28,7 @@ from thumbnet.studies.rows import ENSEMBLE, Row, curves_path, read_rows, rows_pa
 from thumbnet.studies.study import SEED, Measure, Published, Study, load_study, study_names
 
 NOT_RUN = "not run yet"
-_MARKS = "†‡§¶"
+_FOOTNOTES = "†‡§¶"
 #: What stands in docs/results.md between these is made here.
 MARKS = ("<!-- published figures: made by `thumbnet study --pages` -->", "<!-- end of published figures -->")
 
@@ -146,7 +147,7 @@ def _our_cells(figure: Published, study: Study, extra: str, finding: Finding, sp
         spread: its figure.
         marks: of images, by their names; those that are new are added.
     """
-    images = [marks.setdefault(name, _MARKS[len(marks) % len(_MARKS)]) for name in own_images([finding])]
+    images = [marks.setdefault(name, _FOOTNOTES[len(marks) % len(_FOOTNOTES)]) for name in own_images([finding])]
     declared = len(study.seeds) * int(str(study.base.get("train.seeds", 1)))
     seeds = f"{finding.seeds}" if finding.seeds == declared else f"{finding.seeds} of {declared}"
     told = [" ".join([_ours(figure, spread), *images]), *other_values(study, extra, [finding])]
@@ -255,9 +256,8 @@ def _command(name: str, study: Study, rows: Sequence[Row], groups: Mapping[str, 
                     "time where the machine did nothing else, and the code that made it.")  # fmt: skip
         if seconds:
             told.append(f"{'Together they' if timed else 'Those whose time is known'} took {duration(seconds)}.")
-        planned = {(tuple(run.condition.items()), run.seed) for run in plan_runs(name, study)}
-        as_declared = [finding for extra, group in groups.items() if is_declared(extra) for finding in group]
-        done, any_how = _known(as_declared) & planned, _known(found) & planned
+        planned = {run.place for run in plan_runs(name, study)}
+        done, any_how = places(as_declared(groups)) & planned, places(found) & planned
         if planned - done:
             others = f", and {len(any_how - done)} with other settings" if any_how - done else ""
             has = "has" if len(done) == 1 else "have"
@@ -266,11 +266,6 @@ def _command(name: str, study: Study, rows: Sequence[Row], groups: Mapping[str, 
     if shown < len(rows):
         told.append(f"{len(rows) - shown} rows there are of settings that the study no longer has.")
     return " ".join(told)
-
-
-def _known(found: Sequence[Finding]) -> set[tuple[tuple[tuple[str, str], ...], int]]:
-    """Conditions and seeds that have been run."""
-    return {(tuple(finding.condition.items()), int(row[SEED])) for finding in found for row in finding.rows}
 
 
 def _how_to_run(name: str, study: Study, extra: str, group: Sequence[Finding]) -> str:

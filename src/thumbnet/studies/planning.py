@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import yaml
 
@@ -24,6 +24,9 @@ from thumbnet.studies.study import SEED, Overrides, Study, label
 #: What does not change a result, or only says where the same images lie: it is no part of a run's key.
 _ASIDE = ("train.threads", "train.device", "dataset.path")
 _ASIDE_SECTIONS = ("gallery", "report", "models")
+
+
+Place: TypeAlias = tuple[tuple[tuple[str, str], ...], int]
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,11 @@ class Run:
     params: Params
     ensemble: bool
     key: str
+
+    @property
+    def place(self) -> Place:
+        """Its condition and its seed: which of the study's runs it is, whatever the command line added."""
+        return tuple(self.condition.items()), self.seed
 
     @property
     def targets(self) -> list[str]:
