@@ -24,6 +24,7 @@ from thumbnet.training.devices import (
 from thumbnet.training.engine import Epoch, Recipe, fit_seeds
 from thumbnet.training.fused import can_fuse
 from thumbnet.training.history import deterministic, summarise, write_history, write_train_metrics
+from thumbnet.training.resuming import Checkpoint
 
 
 def main(params: Params, member: str) -> None:
@@ -65,6 +66,14 @@ def train_member(params: Params, member: str) -> None:
         f"{layers} layers",
         flush=True,
     )
+    used = params.training_of(member)
+    facts = used | {
+        "data": data,
+        "scaling": [statistics.mean.tolist(), statistics.std.tolist()],
+        "device": describe(device),
+        "precision": number_format,
+    }
+    checkpoint = Checkpoint(paths.checkout_root() / paths.CHECKPOINTS, facts)
     with TrainingRun(params, member, hash_data(data)) as run:
         run.tag(device=describe(device), precision=number_format, layers=layers)
         with TrainingProgress(member, params.train.epochs, batches, len(train)) as progress:
@@ -73,10 +82,15 @@ def train_member(params: Params, member: str) -> None:
                 progress.on_epoch(epochs)
                 run.log_epoch(summarise(epochs))
 
-            outcomes = fit_seeds(classifiers, train, validation, recipe, precision, on_epoch, progress.on_batch)
+            def on_resume(epochs: int) -> None:
+                progress.on_resume(epochs)
+                run.tag(resumed=f"after epoch {epochs}")
+
+            outcomes = fit_seeds(
+                classifiers, train, validation, recipe, precision, on_epoch, progress.on_batch, on_resume, checkpoint
+            )
             progress.on_end(outcomes[0])
 
-        used = params.training_of(member)
         first = Card(member, model.used(), list(info.classes), info.image_shape, parameters, used, data, {})
         cards = [
             replace(first, training=used | {"seed": seed}, best=deterministic(outcome.best))
@@ -89,6 +103,7 @@ def train_member(params: Params, member: str) -> None:
         epochs = [epoch for outcome in outcomes for epoch in outcome.history]
         speed = {"images_per_second": len(train) * len(epochs) / sum(epoch.seconds for epoch in epochs)}
         run.finish(paths.MODELS / member, [history, metrics], speed)
+        checkpoint.remove()
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Where every stage reads and writes: each path stands here once, relative to the project's root.
 
 Stages run in the root of a checkout, or in the temporary copy that DVC makes of it for `dvc exp run --temp` and
-queued experiments. What must outlive such a copy (the MLflow store, unfinished downloads) belongs to the checkout
-that it was made from: `checkout_root`.
+queued experiments. What must outlive such a copy (the MLflow store, unfinished downloads and trainings) belongs to the
+checkout that it was made from: `checkout_root`.
 """
 
 from pathlib import Path
@@ -13,6 +13,8 @@ LOGGED = Path("data/runs.logged")
 STATISTICS = Path("data/normalisation.npz")
 #: Unfinished downloads, below `checkout_root()`.
 DOWNLOADS = Path("data/downloads")
+#: Unfinished trainings, there too.
+CHECKPOINTS = Path("data/checkpoints")
 SPLITS = Path("data/splits")
 PREDICTIONS = Path("data/predictions")
 ENSEMBLE_PREDICTIONS = Path("data/ensemble.npz")

@@ -23,6 +23,7 @@ class TrainingProgress:
     def __init__(self, member: str, epochs: int, batches: int, images: int) -> None:
         self._member = member
         self._epochs = epochs
+        self._batches = batches
         self._images = images
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("batches,"),
@@ -42,6 +43,11 @@ class TrainingProgress:
     def on_batch(self) -> None:
         """One batch is done."""
         self._bar.advance(self._task)
+
+    def on_resume(self, epochs: int) -> None:
+        """The training goes on: a line that says so, before those of its epochs so far."""
+        self._print(f"{self._member}  goes on after epoch {epochs}, from its checkpoint; so far:")
+        self._bar.advance(self._task, epochs * self._batches)
 
     def on_epoch(self, epochs: list[Epoch]) -> None:
         """One epoch is done: its line, of several seeds with their medians."""

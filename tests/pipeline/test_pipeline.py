@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -293,6 +294,30 @@ def test_ctrl_c_leaves_a_message_and_nothing_broken(checkout: Checkout) -> None:
     assert "Traceback" not in message
     assert [path.name for path in (checkout.root / "models").iterdir()] == ["ln"]
     assert [run.info.status for run in checkout.runs("bn")] == ["FINISHED", "KILLED"]
+
+
+def test_a_killed_training_goes_on_to_the_same_bytes(checkout: Checkout) -> None:
+    checkout.change({"train.epochs": 12})
+    command = ["python", "stages/train.py", "bn"]
+    outcome = [checkout.root / file for file in ("models/bn/weights.safetensors", "plots/history/bn.csv")]
+    whole = checkout.run(*command)
+    assert whole.returncode == 0, whole.stderr
+    expected = [file.read_bytes() for file in outcome]
+    assert list((checkout.root / "data/checkpoints").iterdir()) == []
+
+    with subprocess.Popen(
+        command, cwd=checkout.root, env=checkout.environment(), stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        assert any("epoch  4/12" in line for line in process.stdout)
+        process.kill()
+    done = checkout.run(*command)
+
+    assert done.returncode == 0, done.stderr
+    assert "bn  goes on after epoch " in done.stdout
+    assert re.findall(r"epoch +(\d+)/12", done.stdout) == [str(number) for number in range(1, 13)]
+    assert [file.read_bytes() for file in outcome] == expected
+    assert list((checkout.root / "data/checkpoints").iterdir()) == []
 
 
 @pytest.mark.parametrize("stage", ["split", "preview", "train", "evaluate", "gallery"])

@@ -148,7 +148,8 @@ class CopyingAdam(_Copying, Adam):
 
     def _update(self, weight: Tensor, copy: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         mean, square = (self._sums(weight, name) for name in ("exp_avg", "exp_avg_sq"))
-        steps = self.state[weight]["step"] = self.state[weight].get("step", 0) + 1
+        # PyTorch makes a tensor of it when it loads a state, whose powers would have the precision of fp32.
+        steps = self.state[weight]["step"] = int(self.state[weight].get("step", 0)) + 1
         lr, decay, (beta1, beta2) = group["lr"], group["weight_decay"], group["betas"]
         penalty, left = (0.0, 1 - lr * decay) if group["decoupled_weight_decay"] else (decay, 1.0)
         betas = [beta1, 1 - beta1, beta2, 1 - beta2]

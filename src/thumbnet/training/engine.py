@@ -10,7 +10,7 @@ import copy
 import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import cast
 
 import torch
@@ -34,6 +34,7 @@ from thumbnet.training.copies import Copies, make_copies
 from thumbnet.training.fused import fuse
 from thumbnet.training.optimisation import Average, Penalty, clip_gradients, make_optimizer
 from thumbnet.training.prediction import cross_entropy, measure
+from thumbnet.training.resuming import Checkpoint, State
 from thumbnet.training.schedules import make_schedule
 from thumbnet.training.stopping import should_stop
 
@@ -127,6 +128,8 @@ def fit_seeds(
     precision: torch.dtype,
     on_epoch: Callable[[list[Epoch]], None] = lambda epochs: None,
     on_batch: Callable[[], None] = lambda: None,
+    on_resume: Callable[[int], None] = lambda epochs: None,
+    checkpoint: Checkpoint | None = None,
 ) -> list[Outcome]:
     """Trains k classifiers of one architecture as k calls of `fit` would, with the seeds from `recipe.seed` on.
 
@@ -138,6 +141,9 @@ def fit_seeds(
         train, validation, recipe, precision: as for `fit`.
         on_epoch: called after each epoch with those of all classifiers that still train, in their order.
         on_batch: called after each batch of each trainer: k networks in one have a batch together.
+        on_resume: called before all others with the number of epochs that `checkpoint` holds, if it does; `on_epoch`
+            is called with each of them then, as if they had just been trained.
+        checkpoint: of the same training, to go on from where there is one, and to be kept up; the caller removes it.
 
     Returns:
         What each training came to, in the order of `classifiers`.
@@ -148,13 +154,27 @@ def fit_seeds(
     courses = [_Course(classifier, recipe, number) for number, classifier in enumerate(classifiers)]
     teams = [courses] if len(courses) > 1 and can_stack(classifiers) else [[course] for course in courses]
     trainers = [_Trainer(team, train, recipe, precision) for team in teams]
-    for number in range(1, recipe.train.epochs + 1):
+
+    def tell(number: int) -> None:
+        on_epoch([course.history[number - 1] for course in courses if len(course.history) >= number])
+
+    state = checkpoint.read() if checkpoint else None
+    done: int = state["epochs"] if state else 0
+    if state:
+        for trainer, own in zip(trainers, state["trainers"], strict=True):
+            trainer.load(own)
+        on_resume(done)
+        for number in range(1, done + 1):
+            tell(number)
+    for number in range(done + 1, recipe.train.epochs + 1):
         for trainer in trainers:
             if not all(course.ended for course in trainer.courses):
                 trainer.run_epoch(number, validation, on_batch)
-        on_epoch([course.history[-1] for course in courses if len(course.history) == number])
+        tell(number)
         if all(course.ended for course in courses):
             break
+        if checkpoint and number < recipe.train.epochs:
+            checkpoint.offer(functools.partial(_gather, number, trainers))
     return [course.finish() for course in courses]
 
 
@@ -189,6 +209,18 @@ class _Course:
             self._best, self._best_weights = epoch, weigh()
         if stopping.monitor != "none":
             self.ended = should_stop([getattr(past, stopping.monitor) for past in self.history], stopping)
+
+    def state(self) -> State:
+        """For a checkpoint."""
+        assert self._best is not None  # there has been an epoch
+        history = [asdict(epoch) for epoch in self.history]
+        return {"history": history, "ended": self.ended, "best": self._best.epoch, "weights": self._best_weights}
+
+    def load(self, state: State) -> None:
+        """Takes what `state` gave."""
+        self.history = [Epoch(**values) for values in state["history"]]
+        self.ended = state["ended"]
+        self._best, self._best_weights = self.history[state["best"] - 1], state["weights"]
 
     def finish(self) -> Outcome:
         """Gives the classifier its best weights."""
@@ -279,6 +311,31 @@ class _Trainer:
                 )
                 course.add(epoch, functools.partial(_weights, judged, place))
 
+    def state(self) -> State:
+        """For a checkpoint, after an epoch; what follows from the parameters is left out."""
+        return {
+            "model": self._model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "average": self._average.state() if self._average else None,
+            "generators": [generator.get_state() for generator in self._generators],
+            "draws": self._draws.states,
+            "courses": [course.state() for course in self.courses],
+        }
+
+    def load(self, state: State) -> None:
+        """Takes what `state` gave."""
+        self._model.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._schedule.load_state_dict(state["schedule"])
+        if self._average:
+            self._average.load(state["average"])
+        for generator, own in zip(self._generators, state["generators"], strict=True):
+            generator.set_state(own)
+        self._draws.states = state["draws"]
+        for course, own in zip(self.courses, state["courses"], strict=True):
+            course.load(own)
+
     def _batches(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
         """One epoch of augmented images ([k, ]batch, height, width, channels) and their labels ([k, ]batch)."""
         size = self._recipe.train.batch_size
@@ -333,20 +390,23 @@ class GlobalDraws:
         seed: of the training. The draws are others than those of `torch.manual_seed(seed)`, which the initial weights
             have come from.
         device: of the training.
+
+    Attributes:
+        states: of the generators, where the training is to go on.
     """
 
     def __init__(self, seed: int, device: torch.device) -> None:
         self._devices = [device] if device.type == "cuda" else []
         with torch.random.fork_rng(self._devices):
             torch.manual_seed(seed + 2**40)
-            self._states = self._now()
+            self.states = self._now()
 
     def __enter__(self) -> None:
         self._before = self._now()
-        self._set(self._states)
+        self._set(self.states)
 
     def __exit__(self, *error: object) -> None:
-        self._states = self._now()
+        self.states = self._now()
         self._set(self._before)
 
     def _now(self) -> list[Tensor]:
@@ -356,6 +416,11 @@ class GlobalDraws:
         torch.set_rng_state(states[0])
         for device, state in zip(self._devices, states[1:], strict=True):
             torch.cuda.set_rng_state(state, device)
+
+
+def _gather(epochs: int, trainers: Sequence[_Trainer]) -> State:
+    """For a checkpoint, after so many epochs."""
+    return {"epochs": epochs, "trainers": [trainer.state() for trainer in trainers]}
 
 
 def _weights(judged: nn.Module, place: int) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ CPUs without bf16 products that takes a quarter of the time.
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -79,6 +80,19 @@ class Muon(Optimizer):
             torch._foreach_mul_(matrices, 1 - lr * decay)
             torch._foreach_add_(matrices, [step for _, step in moves], alpha=-lr * 0.2 * math.sqrt(max(rows, columns)))
         self._adamw.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        averages = list(self._averages.values())
+        return {"lr": self.param_groups[0]["lr"], "averages": averages, "adamw": self._adamw.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes what `state_dict` gave."""
+        self._adamw.load_state_dict(state_dict["adamw"])  # it makes itself new groups
+        self.param_groups[1:] = self._adamw.param_groups
+        self.param_groups[0]["lr"] = state_dict["lr"]
+        for average, own in zip(self._averages.values(), state_dict["averages"], strict=True):
+            average.copy_(own)
 
     def _matrices(self, values: Tensor, kernel: Tensor) -> Tensor:
         """Values of a kernel's shape as (networks, filters, rest), in the order in which the kernel lies in memory.

@@ -5,6 +5,7 @@ their first axis: what is a matrix there has three dimensions, and norms are tho
 """
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -143,6 +144,15 @@ class Average:
         torch._foreach_lerp_([mine for mine, _ in self._sums], [other for _, other in self._sums], 1 - keep)
         if self._counters:  # of batch normalisation
             torch._foreach_copy_([mine for mine, _ in self._counters], [other for _, other in self._counters])
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {"module": self.module.state_dict(), "steps": self._steps}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Takes what `state` gave."""
+        self.module.load_state_dict(state["module"])
+        self._steps = state["steps"]
 
 
 def _trained(module: nn.Module) -> list[nn.Parameter]:
