@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # pytest puts no folder of tests on the path of modules
 pytestmark = pytest.mark.slow
 
 #: Each takes a good part of a second, or several.
-HEAVY = {"matplotlib", "mlflow", "pandas", "sklearn", "torch", "torchvision"}
+HEAVY = {"matplotlib", "mlflow", "pandas", "sklearn", "torch", "torch._dynamo", "torchvision"}
 #: These load pandas.
 MLFLOW, SKLEARN = {"mlflow", "pandas"}, {"sklearn", "pandas"}
 

@@ -14,10 +14,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, Optimizer
+from torch.optim import Optimizer
 
 from thumbnet.nets.stacked import Stacked
 from thumbnet.params import OptimizerParams, RegularisationParams
+from thumbnet.training.eager import EagerAdam, EagerSGD
 from thumbnet.training.launching import can_have, get_kernels
 
 #: Dense weights from which it pays: numba takes half a second of a training's start.
@@ -120,7 +121,7 @@ class _Copying(Optimizer, ABC):
         get_kernels().run(kernel, -(-count // _PART), _PART, 1, count, weight, *tensors, torch.tensor(numbers))
 
 
-class CopyingSGD(_Copying, SGD):
+class CopyingSGD(_Copying, EagerSGD):
     """`torch.optim.SGD` that reads the gradients of copies, and writes to them as well; within rounding it is the same.
 
     Args:
@@ -139,7 +140,7 @@ class CopyingSGD(_Copying, SGD):
         self._run("descend", weight, gradient, copy, momentum, numbers=numbers)
 
 
-class CopyingAdam(_Copying, Adam):
+class CopyingAdam(_Copying, EagerAdam):
     """`torch.optim.Adam`, and AdamW with `decoupled_weight_decay`, in the same way."""
 
     def __init__(self, groups: list[dict[str, Any]], copies: Copies, **options: Any) -> None:

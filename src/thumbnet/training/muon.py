@@ -10,13 +10,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import AdamW, Optimizer
+from torch.optim import Optimizer
+
+from thumbnet.training.eager import EagerAdamW, eager
 
 #: Of the quintic Newton-Schulz iteration, chosen by Jordan et al. to converge fast, to singular values near 1.
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
 
 
+@eager
 class Muon(Optimizer):
     """Muon for the kernels of hidden layers, AdamW for the classifier's kernel, biases and normalisation.
 
@@ -50,7 +53,7 @@ class Muon(Optimizer):
         super().__init__(hidden, {"lr": lr, "weight_decay": weight_decay})
         rest = [{"params": others, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
         fused = can_fuse(hidden[0].device)
-        self._adamw = AdamW(rest, lr=lr, fused=fused, foreach=not fused)
+        self._adamw = EagerAdamW(rest, lr=lr, fused=fused, foreach=not fused)
         self.param_groups += self._adamw.param_groups  # the very groups: what a schedule sets here holds there
         self._momentum = momentum
         self._nesterov = nesterov

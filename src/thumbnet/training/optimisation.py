@@ -9,11 +9,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
+from torch.optim import Optimizer
 
 from thumbnet.nets.stacked import Stacked
 from thumbnet.params import OptimizerParams
 from thumbnet.training.copies import Copies, CopyingAdam, CopyingSGD
+from thumbnet.training.eager import EagerAdam, EagerAdamW, EagerRMSprop, EagerSGD
 from thumbnet.training.muon import Muon, can_fuse
 
 
@@ -45,21 +46,21 @@ def make_optimizer(module: nn.Module, params: OptimizerParams, copies: Copies | 
         case "sgd" if copies:
             return CopyingSGD(groups, copies, lr=params.lr, momentum=params.momentum, nesterov=params.nesterov)
         case "sgd":
-            return SGD(
+            return EagerSGD(
                 groups, lr=params.lr, momentum=params.momentum, nesterov=params.nesterov, fused=fused, foreach=not fused
             )
         case "rmsprop":
-            return RMSprop(groups, lr=params.lr, momentum=params.momentum, foreach=True)
+            return EagerRMSprop(groups, lr=params.lr, momentum=params.momentum, foreach=True)
         case "adam":
-            return Adam(groups, lr=params.lr, fused=fused, foreach=not fused)
+            return EagerAdam(groups, lr=params.lr, fused=fused, foreach=not fused)
         case "adamw":
-            return AdamW(groups, lr=params.lr, fused=fused, foreach=not fused)
+            return EagerAdamW(groups, lr=params.lr, fused=fused, foreach=not fused)
         case "muon":
             hidden = [kernel for kernel in kernels[:-1] if _dimensions(kernel, module) in (2, 4)]
             # Such as a transformer's tokens.
             others = [kernel for kernel in kernels[:-1] if _dimensions(kernel, module) not in (2, 4)]
             if not hidden:  # nothing is left for Muon
-                return AdamW(groups, lr=params.lr, fused=fused, foreach=not fused)
+                return EagerAdamW(groups, lr=params.lr, fused=fused, foreach=not fused)
             used = (params.lr, params.weight_decay, params.momentum, params.nesterov)
             return Muon(hidden, [*others, *kernels[-1:]], vectors, *used, stacked=isinstance(module, Stacked))
 
