@@ -9,7 +9,7 @@ from collections import OrderedDict
 from torch import nn
 
 from thumbnet.nets.initialisers import initialise
-from thumbnet.nets.layers import Residual, make_activation, make_norm
+from thumbnet.nets.layers import Residual, StridedPointwise, make_activation, make_norm
 from thumbnet.nets.notation import (
     Shape,
     Step,
@@ -111,4 +111,5 @@ def _make_weights(step: Step, params: ModelParams) -> dict[str, nn.Module]:
             ),
             "pointwise": nn.Conv2d(before, after, 1, bias=bias),
         }
-    return {"conv": nn.Conv2d(before, after, token.window, token.effective_stride, padding, bias=bias)}
+    kind = StridedPointwise if token.window == 1 and token.effective_stride > 1 else nn.Conv2d
+    return {"conv": kind(before, after, token.window, token.effective_stride, padding, bias=bias)}
