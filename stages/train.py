@@ -75,7 +75,7 @@ def train_member(params: Params, member: str) -> None:
     }
     checkpoint = Checkpoint(paths.checkout_root() / paths.CHECKPOINTS, facts)
     with TrainingRun(params, member, hash_data(data)) as run:
-        run.tag(device=describe(device), precision=number_format, layers=layers)
+        run.tag(device=describe(device), precision=number_format, layers=layers, checkpoint=checkpoint.key)
         with TrainingProgress(member, params.train.epochs, batches, len(train)) as progress:
 
             def on_epoch(epochs: list[Epoch]) -> None:
@@ -84,7 +84,7 @@ def train_member(params: Params, member: str) -> None:
 
             def on_resume(epochs: int) -> None:
                 progress.on_resume(epochs)
-                run.tag(resumed=f"after epoch {epochs}")
+                run.resume(epochs, checkpoint.key)
 
             outcomes = fit_seeds(
                 classifiers, train, validation, recipe, precision, on_epoch, progress.on_batch, on_resume, checkpoint

@@ -222,6 +222,22 @@ def test_an_interrupted_training_says_so(error: type[BaseException], status: str
     assert store.history(run, "train/loss") == [(1, 2.0)]
 
 
+def test_a_run_that_was_killed_without_a_word_says_so_when_its_training_goes_on(params: Params, store: Store) -> None:
+    for key in ("its", "another"):
+        killed = tracking.TrainingRun(params, "bn", "1234")
+        killed.__enter__()  # and nothing else: SIGKILL leaves no time
+        killed.tag(checkpoint=key)
+
+    with tracking.TrainingRun(params, "bn", "1234") as run:
+        run.tag(checkpoint="its")
+        run.resume(7, "its")
+        statuses = [each.info.status for each in store.runs()]
+
+    assert sorted(statuses) == ["KILLED", "RUNNING", "RUNNING"], "its own and the other training's go on"
+    resumed = [each for each in store.runs() if each.data.tags.get("thumbnet.resumed") == "after epoch 7"]
+    assert [each.info.run_id for each in resumed] == [run._run_id]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_waits_until_an_epoch_is_stored(number: signal.Signals) -> None:
     stored = False

@@ -66,6 +66,19 @@ class TrainingRun:
         with self._warnings("tags"), brief_requests():
             self._experiment.log(self._run_id, tags={f"thumbnet.{name}": value for name, value in facts.items()})
 
+    def resume(self, epochs: int, checkpoint: str) -> None:
+        """Tells that the training goes on. The run that began it becomes KILLED, which it may not have come to itself.
+
+        Args:
+            epochs: that it had.
+            checkpoint: what the tag `thumbnet.checkpoint` of both runs holds.
+        """
+        self.tag(resumed=f"after epoch {epochs}")
+        with self._warnings("end of the run before"), brief_requests():
+            for run in self._experiment.running("thumbnet.checkpoint", checkpoint):
+                if run.info.run_id != self._run_id:
+                    self._experiment.client.set_terminated(run.info.run_id, "KILLED")
+
     def log_epoch(self, row: Mapping[str, float]) -> None:
         """Adds the metrics of one epoch.
 

@@ -86,10 +86,17 @@ class Experiment:
 
     def finished_runs(self, tag: str, value: str) -> list[Run]:
         """The finished runs with a tag, the one that was finished first in front; a thousand at most."""
+        return self._runs_with(tag, value, "FINISHED")
+
+    def running(self, tag: str, value: str) -> list[Run]:
+        """The runs with a tag that have not ended, or could not say so; a thousand at most."""
+        return self._runs_with(tag, value, "RUNNING")
+
+    def _runs_with(self, tag: str, value: str, status: str) -> list[Run]:
         return list(
             self.client.search_runs(
                 [self.experiment_id],
-                f"tags.`{tag}` = '{value}' and attributes.status = 'FINISHED'",
+                f"tags.`{tag}` = '{value}' and attributes.status = '{status}'",
                 order_by=["attributes.end_time", "attributes.run_id"],
             )
         )

@@ -34,11 +34,15 @@ class Checkpoint:
         folder: of all checkpoints; it is made when there is one to write.
         facts: all that the training depends on, as plain values. The library's own modules and PyTorch's version are
             added: another one begins anew.
+
+    Attributes:
+        key: of the training, 32 hex digits.
     """
 
     def __init__(self, folder: Path, facts: Mapping[str, Any]) -> None:
         known = [repr(sorted(facts.items())), torch.__version__, _sources()]
-        self._file = folder / f"{hashlib.sha256(repr(known).encode()).hexdigest()[:32]}.pt"
+        self.key = hashlib.sha256(repr(known).encode()).hexdigest()[:32]
+        self._file = folder / f"{self.key}.pt"
         self._due = 0.0
         self._refused = False
 
