@@ -24,7 +24,7 @@ from thumbnet.training.devices import (
 from thumbnet.training.engine import Epoch, Recipe, fit_seeds
 from thumbnet.training.fused import can_fuse
 from thumbnet.training.history import deterministic, summarise, write_history, write_train_metrics
-from thumbnet.training.resuming import Checkpoint
+from thumbnet.training.resuming import Checkpoint, hash_weights
 
 
 def main(params: Params, member: str) -> None:
@@ -72,10 +72,16 @@ def train_member(params: Params, member: str) -> None:
         "scaling": [statistics.mean.tolist(), statistics.std.tolist()],
         "device": describe(device),
         "precision": number_format,
+        "layers": layers,
+        "weights": hash_weights(classifiers),
     }
-    checkpoint = Checkpoint(paths.checkout_root() / paths.CHECKPOINTS, facts)
-    with TrainingRun(params, member, hash_data(data)) as run:
-        run.tag(device=describe(device), precision=number_format, layers=layers, checkpoint=checkpoint.key)
+    with (
+        Checkpoint(paths.checkout_root() / paths.CHECKPOINTS, facts) as checkpoint,
+        TrainingRun(params, member, hash_data(data)) as run,
+    ):
+        run.tag(device=describe(device), precision=number_format, layers=layers)
+        if checkpoint.held:
+            run.tag(checkpoint=checkpoint.key)
         with TrainingProgress(member, params.train.epochs, batches, len(train)) as progress:
 
             def on_epoch(epochs: list[Epoch]) -> None:

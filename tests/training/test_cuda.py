@@ -1,5 +1,6 @@
 """Training on CUDA: as on the CPU, without waits between batches, and with the same bytes each time."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +15,9 @@ from thumbnet.params import AugmentParams, ModelParams
 from thumbnet.training.augmentation import Augmenter
 from thumbnet.training.batches import Images
 from thumbnet.training.checkpoints import Card, load_classifier, save_classifiers
-from thumbnet.training.engine import Recipe, fit, fit_seeds
+from thumbnet.training.engine import Epoch, Recipe, fit, fit_seeds
 from thumbnet.training.prediction import measure, predict
+from thumbnet.training.resuming import Checkpoint
 from thumbnet.training.sending import send
 
 MakeImages = Callable[..., Images]
@@ -133,6 +135,30 @@ def test_the_same_training_gives_the_same_bytes(
 
     first, second = train(), train()
     assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
+
+
+def test_a_training_that_is_cut_off_goes_on_to_the_same_bytes(
+    tmp_path: Path, cuda: torch.device, make_images: MakeImages, make_network: MakeNetwork, make_recipe: MakeRecipe
+) -> None:
+    splits = move(make_images(75, seed=1), cuda), move(make_images(40, seed=2), cuda)
+    recipe = make_recipe(train={"epochs": 3, "ema": 0.9}, augment={"flip": "random"})
+
+    def train(checkpoint: Checkpoint | None, cut: bool = False) -> dict[str, Tensor]:
+        def on_epoch(epochs: list[Epoch]) -> None:
+            if cut and epochs[0].epoch == 3:  # the checkpoint is that of the first epoch: later ones are not due
+                raise InterruptedError
+
+        network = make_network("C8 D.2 C8+ G").to(cuda)
+        with checkpoint or contextlib.nullcontext():
+            fit_seeds([network], *splits, recipe, torch.bfloat16, on_epoch, checkpoint=checkpoint)
+        return network.state_dict()
+
+    expected = train(None)
+    with pytest.raises(InterruptedError):
+        train(Checkpoint(tmp_path, {}), cut=True)
+    assert list(tmp_path.glob("*.pt"))
+    found = train(Checkpoint(tmp_path, {}))
+    assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
 
 
 @pytest.mark.parametrize(

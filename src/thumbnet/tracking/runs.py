@@ -52,6 +52,7 @@ class TrainingRun:
         self._member = member
         self._data_hash = data_hash
         self._unsent: list[Metric] = []
+        self._restored = 0  # epochs from a checkpoint
         self._finished = False
         self._warned = False
 
@@ -70,9 +71,10 @@ class TrainingRun:
         """Tells that the training goes on. The run that began it becomes KILLED, which it may not have come to itself.
 
         Args:
-            epochs: that it had.
+            epochs: that it had; they are sent together, with the last of them.
             checkpoint: what the tag `thumbnet.checkpoint` of both runs holds.
         """
+        self._restored = epochs
         self.tag(resumed=f"after epoch {epochs}")
         with self._warnings("end of the run before"), brief_requests():
             for run in self._experiment.running("thumbnet.checkpoint", checkpoint):
@@ -87,6 +89,8 @@ class TrainingRun:
                 `validation_loss`, `validation_accuracy`; they are logged as `train/lr`, `validation/loss` and so on.
         """
         self._unsent += epoch_metrics(row)
+        if row["epoch"] < self._restored:
+            return
         with uninterrupted(), self._warnings("metrics"), brief_requests():
             self._send_epochs()
 

@@ -158,18 +158,20 @@ def fit_seeds(
     def tell(number: int) -> None:
         on_epoch([course.history[number - 1] for course in courses if len(course.history) >= number])
 
-    state = checkpoint.read() if checkpoint else None
-    done: int = state["epochs"] if state else 0
-    if state:
-        for trainer, own in zip(trainers, state["trainers"], strict=True):
-            trainer.load(own)
+    done = _go_on(trainers, checkpoint) if checkpoint else 0
+    if done:
         on_resume(done)
         for number in range(1, done + 1):
             tell(number)
     for number in range(done + 1, recipe.train.epochs + 1):
         for trainer in trainers:
             if not all(course.ended for course in trainer.courses):
-                trainer.run_epoch(number, validation, on_batch)
+                try:
+                    trainer.run_epoch(number, validation, on_batch)
+                except UserError:  # it has diverged, and would do so again
+                    if checkpoint:
+                        checkpoint.remove()
+                    raise
         tell(number)
         if all(course.ended for course in courses):
             break
@@ -421,6 +423,17 @@ class GlobalDraws:
 def _gather(epochs: int, trainers: Sequence[_Trainer]) -> State:
     """For a checkpoint, after so many epochs."""
     return {"epochs": epochs, "trainers": [trainer.state() for trainer in trainers]}
+
+
+def _go_on(trainers: Sequence[_Trainer], checkpoint: Checkpoint) -> int:
+    """Gives trainers what a checkpoint holds, and returns the number of epochs that are behind it; 0 without one."""
+    state = checkpoint.read()
+    if not state:
+        return 0
+    for trainer, own in zip(trainers, state["trainers"], strict=True):
+        trainer.load(own)
+    epochs: int = state["epochs"]
+    return epochs
 
 
 def _weights(judged: nn.Module, place: int) -> dict[str, Tensor]:

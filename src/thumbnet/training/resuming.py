@@ -5,15 +5,21 @@ generators, the epochs so far and the best weights. `thumbnet.training.engine` s
 under which name, and what becomes of it stands here.
 """
 
+import contextlib
 import hashlib
+import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
+import filelock
 import torch
+from torch import nn
 
 from thumbnet import nets, training
 from thumbnet.files import fresh_file
@@ -28,31 +34,67 @@ _FORGOTTEN = 14 * 24 * 3600
 
 
 class Checkpoint:
-    """The file of one training; a disk that does not take it is told once, and stops no training.
+    """The file of one training, as a context: within it no other process has it.
+
+    A disk that does not take it is told once, and stops no training; neither does another process that trains the same
+    at this moment, beside which this one has no checkpoint.
 
     Args:
         folder: of all checkpoints; it is made when there is one to write.
-        facts: all that the training depends on, as plain values. The library's own modules and PyTorch's version are
-            added: another one begins anew.
+        facts: all that the training depends on, as plain values. The library's own modules, PyTorch's version and the
+            instructions that it computes with are added: others begin anew.
 
     Attributes:
         key: of the training, 32 hex digits.
     """
 
     def __init__(self, folder: Path, facts: Mapping[str, Any]) -> None:
-        known = [repr(sorted(facts.items())), torch.__version__, _sources()]
+        known = [sorted(facts.items()), torch.__version__, torch.backends.cpu.get_cpu_capability(), _sources()]
         self.key = hashlib.sha256(repr(known).encode()).hexdigest()[:32]
         self._file = folder / f"{self.key}.pt"
+        self._lock = filelock.FileLock(folder / f"{self.key}.lock", timeout=0)
         self._due = 0.0
-        self._refused = False
+        self._warned = False
+
+    def __enter__(self) -> Self:
+        folder = self._file.parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _forget(folder)
+            self._lock.acquire()
+        except filelock.Timeout:
+            print(f"warning: another process trains the same at this moment, and has the checkpoint {self._file}; this "
+                  "one has none", file=sys.stderr)  # fmt: skip
+        except (OSError, NotImplementedError) as error:  # file systems without locks
+            self._warn(error)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.held:
+            with contextlib.suppress(OSError):
+                Path(self._lock.lock_file).unlink(missing_ok=True)
+            self._lock.release()
+
+    @property
+    def held(self) -> bool:
+        """Whether the file is this process's; without it nothing is read or written."""
+        return self._lock.is_locked
 
     def read(self) -> State | None:
         """What the training was when it was last written, on the CPU; None where that never was."""
+        if not self.held:
+            return None
         try:
+            with zipfile.ZipFile(self._file) as archive:  # PyTorch looks at no checksum
+                damaged = archive.testzip()
+            if damaged:
+                raise zipfile.BadZipFile(f"{damaged} in it is damaged")
             state: State = torch.load(self._file, map_location="cpu", weights_only=True)
         except FileNotFoundError:
             return None
-        except (OSError, EOFError, RuntimeError, UnpicklingError) as error:
+        except (OSError, EOFError, RuntimeError, UnpicklingError, zipfile.BadZipFile) as error:
             print(f"warning: {self._file} cannot be read, so that the training begins anew: {error}", file=sys.stderr)
             return None
         return state
@@ -64,29 +106,49 @@ class Checkpoint:
             state: makes it: tensors, and plain values in lists and dictionaries.
         """
         start = time.monotonic()
-        if self._refused or start < self._due:
+        if not self.held or start < self._due:
             return
         try:
-            _forget(self._file.parent)
-            with fresh_file(self._file) as aside:
-                torch.save(state(), aside)
+            with fresh_file(self._file) as aside, aside.open("wb") as file:
+                torch.save(state(), file)
+                file.flush()
+                os.fsync(file.fileno())  # or a machine that goes down may leave a file of zeros
         except (OSError, RuntimeError) as error:  # PyTorch makes a RuntimeError of a full disk
-            print(f"warning: no checkpoint of this training can be written to {self._file.parent}: {error}",
-                  file=sys.stderr)  # fmt: skip
-            self._refused = True
+            self._warn(error)
         now = time.monotonic()
         self._due = now + (now - start) / _SHARE
 
     def remove(self) -> None:
-        """To be called when what the training came to is on disk."""
-        self._file.unlink(missing_ok=True)
+        """To be called when what the training came to is on disk, or when it cannot come to anything."""
+        if self.held:
+            try:
+                self._file.unlink(missing_ok=True)
+            except OSError as error:
+                self._warn(error)
+
+    def _warn(self, error: Exception) -> None:
+        if not self._warned:
+            print(f"warning: {self._file.parent} does not take the checkpoint of this training: {error}",
+                  file=sys.stderr)  # fmt: skip
+        self._warned = True
+
+
+def hash_weights(networks: Iterable[nn.Module]) -> str:
+    """A hash of all weights and buffers, which also tells apart what files of pretrained weights have held."""
+    digest = hashlib.sha256()
+    for network in networks:
+        for name, tensor in network.state_dict().items():
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
+            digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def _forget(folder: Path) -> None:
     """Removes what trainings left that were cut off long ago, or killed while they wrote."""
-    for file in folder.iterdir() if folder.exists() else ():
-        if time.time() - file.stat().st_mtime > _FORGOTTEN:
-            file.unlink(missing_ok=True)
+    for file in folder.iterdir():
+        with contextlib.suppress(OSError):  # another training may remove it at this moment
+            if time.time() - file.stat().st_mtime > _FORGOTTEN:
+                file.unlink()
 
 
 def _sources() -> str:
