@@ -96,7 +96,7 @@ class _Block:
         self._activation: nn.Module = nn.Identity()
         if self._after and type(self._after[0]) in _NAMES:
             self._name, self._activation = _NAMES[type(self._after[0])], self._after.pop(0)
-        self.needs = {"statistics", f"apply.{self._name}", f"sums.{self._name}", "combine"}
+        self.needs = {"statistics", "moments", f"apply.{self._name}", f"sums.{self._name}", "gradients", "combine"}
 
     def __call__(self, inputs: Tensor) -> Tensor:
         values = inputs
@@ -127,27 +127,33 @@ class _Cut:
     """How the values of a map (images, channels, height, width) are cut for the kernels, and normalised.
 
     Attributes:
-        parts, places: parts × places × channels values, as they lie in memory.
-        groups: of channels; tensors of coefficients are (parts or 1, groups, channels / groups).
-        axis: of these that shares a mean: 0 where all images do, 2 where the channels of a group do, in each image.
+        parts, places, channels: parts × places × channels values, as they lie in memory.
+        groups: of channels that share means and variances, in each image, which is a part then; 0 where all parts do,
+            each channel for itself.
         name: of the activation.
     """
 
     parts: int
     places: int
+    channels: int
     groups: int
-    axis: int
     name: str
 
-    def run(self, kernel: str, x: Tensor, *tensors: Tensor | None) -> None:
-        channels = x.shape[1]
-        step = 0 if self.axis == 0 else channels
-        get_kernels().run(kernel, self.parts, self.places, channels, step, x, *tensors)
+    def run(self, kernel: str, *tensors: Tensor | None) -> None:
+        step = self.channels if self.groups else 0
+        get_kernels().run(kernel, self.parts, self.places, self.channels, step, *tensors)
 
-    def sums(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def run_once(self, kernel: str, *tensors: Tensor | None) -> None:
+        """A kernel that has all parts to itself."""
+        get_kernels().run(kernel, 1, self.parts, self.channels, self.groups, *tensors)
+
+    def sums(self) -> Tensor:
         """Room for two sums of each part and channel."""
-        first, second = torch.empty(2, self.parts, self.groups, x.shape[1] // self.groups)
-        return first, second
+        return torch.empty(2, self.parts, self.channels)
+
+    def coefficients(self, count: int) -> Tensor:
+        """Room for so many coefficients of all that share them, and of each channel."""
+        return torch.empty(count, self.parts if self.groups else 1, self.channels)
 
 
 def _cut(x: Tensor, norm: _Norm, name: str) -> _Cut:
@@ -155,69 +161,59 @@ def _cut(x: Tensor, norm: _Norm, name: str) -> _Cut:
     if isinstance(norm, nn.BatchNorm2d):
         parts = get_kernels().divide(images * height * width, channels)
         return _Cut(parts, images * height * width // parts, channels, 0, name)
-    groups = norm.num_groups if isinstance(norm, nn.GroupNorm) else channels
-    return _Cut(images, height * width, groups, 2, name)
+    return _Cut(images, height * width, channels, norm.num_groups if isinstance(norm, nn.GroupNorm) else channels, name)
+
+
+@functools.lru_cache(maxsize=256)  # a network has few different ones
+def _numbers(*values: float) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32)
 
 
 def _normalise(x: Tensor, norm: _Norm, name: str, added: Tensor | None) -> Tensor:
     """The activation of the normalised values, and something added; running statistics are updated."""
     x = x.contiguous(memory_format=torch.channels_last)
     cut = _cut(x, norm, name)
-    with torch.no_grad():
-        means, squares = cut.sums(x)
-        cut.run("statistics", x, means, squares)
-        mean = means.mean(cut.axis, keepdim=True)
-        variance = (squares / cut.places).add_((means - mean).square_()).mean(cut.axis, keepdim=True)
-        if isinstance(norm, nn.BatchNorm2d):
-            _follow(norm, mean.flatten(), variance.flatten(), x.numel() // x.shape[1])
-        rate = variance.add_(norm.eps).rsqrt_()
-    y: Tensor = _NormAct.apply(x, norm.weight, norm.bias, added, mean, rate, cut)
+    sums, table = cut.sums(), cut.coefficients(4)
+    cut.run("statistics", x, sums)
+    share, unbiased = 0.0, 1.0
+    running: tuple[Tensor | None, Tensor | None] = None, None
+    if isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None:
+        batches, count = norm.get_buffer("num_batches_tracked").add_(1), cut.parts * cut.places
+        share = 1 / int(batches) if norm.momentum is None else norm.momentum
+        running, unbiased = (norm.running_mean, norm.running_var), count / (count - 1)
+    numbers = _numbers(cut.places, norm.eps, share, unbiased)
+    cut.run_once("moments", sums, norm.weight, norm.bias, numbers, table, *running)
+    y: Tensor = _NormAct.apply(x, norm.weight, norm.bias, added, table, cut)
     return y
 
 
-def _follow(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, count: int) -> None:
-    """Updates running statistics as PyTorch does, with the unbiased variance."""
-    if norm.running_mean is None or norm.running_var is None:
-        return
-    batches = norm.get_buffer("num_batches_tracked").add_(1)
-    share = 1 / int(batches) if norm.momentum is None else norm.momentum
-    norm.running_mean.lerp_(mean, share)
-    norm.running_var.lerp_(variance * (count / (count - 1)), share)
-
-
 class _NormAct(Function):
-    """act(weight · (x - mean) · rate + bias) + added, the mean and the rate being those of x."""
+    """act(x · scale + shift) + added; scale and shift are of the table that the kernel `moments` has made of x."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, added: Tensor | None, mean: Tensor, rate: Tensor, cut: _Cut
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, added: Tensor | None, table: Tensor, cut: _Cut
     ) -> Tensor:
-        scale = rate * weight.view(1, cut.groups, -1)
-        shift = bias.view(1, cut.groups, -1) - mean * scale
         y = torch.empty_like(x)
         more = added if added is None else added.contiguous(memory_format=torch.channels_last)
-        cut.run(f"apply.{cut.name}", x, scale, shift, more, y)
-        ctx.save_for_backward(x, weight, mean, rate, scale, shift)
+        cut.run(f"apply.{cut.name}", x, table, more, y)
+        ctx.save_for_backward(x, weight, table)
         ctx.cut, ctx.adds = cut, added is not None
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, mean, rate, scale, shift = ctx.saved_tensors
+        x, weight, table = ctx.saved_tensors
         cut: _Cut = ctx.cut
         dy = dy.contiguous(memory_format=torch.channels_last)
-        dz = torch.empty_like(x)
-        first, second = cut.sums(x)  # Σdz and Σdz·(x - mean)
-        cut.run(f"sums.{cut.name}", x, dy, scale, shift, mean.expand_as(scale).contiguous(), dz, first, second)
-        second *= rate
-        # dx = rate · (weight·dz - its mean - normalised x · the mean of weight·dz·normalised x)
-        weight, count = weight.view(1, cut.groups, -1), x.numel() // rate.numel()
-        by = (weight * second).sum(cut.axis, keepdim=True).mul_(rate.square().div_(-count))
-        plus = (weight * first).sum(cut.axis, keepdim=True).mul_(rate / -count).sub_(by * mean)
-        by, plus = by.expand_as(scale).contiguous(), plus.expand_as(scale).contiguous()
-        cut.run("combine", x, dz, scale, by, plus)
-        return dz, second.sum(0).view(-1), first.sum(0).view(-1), dy if ctx.adds else None, None, None, None
+        dz, sums, coefficients = torch.empty_like(x), cut.sums(), cut.coefficients(2)
+        cut.run(f"sums.{cut.name}", x, dy, table, dz, sums)
+        of_weight, of_bias = both = torch.empty(2, cut.channels)
+        number = _numbers(cut.places * (cut.channels // cut.groups if cut.groups else cut.parts))
+        cut.run_once("gradients", sums, weight, table, number, coefficients, both)
+        cut.run("combine", x, dz, table, coefficients)
+        return dz, of_weight, of_bias, dy if ctx.adds else None, None, None
 
 
 class _Pool:

@@ -31,7 +31,7 @@ ACTIVATIONS = {"none": 0, "relu": 1, "leaky_relu": 2, "elu": 3, "silu": 4, "tanh
 MOST_CHANNELS = 1024
 
 #: Values that a row of coefficients is repeated to, so that inner loops are long even for few channels.
-_ROW = 512
+_ROW = 256
 
 #: Places of an argument list, all of them 64-bit integers: at 0 the number of the next part, then the sizes, and from
 #: TENSORS on the addresses; ARGUMENTS is their number.
@@ -62,6 +62,32 @@ def _number(_: Any, bits: Any) -> Any:
     return types.float32(types.uint32), lambda context, builder, signature, values: builder.bitcast(
         values[0], ir.FloatType()
     )
+
+
+class _BFloat(ir.Type):  # type: ignore[misc]  # llvmlite has no types
+    """LLVM's type of bf16 numbers, which llvmlite has no name for."""
+
+    def _to_string(self) -> str:
+        return "bfloat"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _BFloat)
+
+    def __hash__(self) -> int:
+        return hash(_BFloat)
+
+
+@_intrinsic
+def _narrow(_: Any, number: Any) -> Any:
+    """The bits of an fp32 number rounded to bf16, to the nearest and to the even one of two; NaNs stay NaNs.
+
+    Processors with bf16 have an instruction for it.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.bitcast(builder.fptrunc(values[0], _BFloat()), ir.IntType(16))
+
+    return types.uint16(types.float32), generate
 
 
 @_intrinsic
@@ -99,13 +125,6 @@ def _to_pointer(context: Any, builder: Any, signature: Any, values: Any) -> Any:
 @_jit
 def _widen(half):
     return _number(u32(half) << u32(16))
-
-
-@_jit
-def _narrow(number):
-    """Rounded to the nearest, and to the even one of two."""
-    bits = _bits(number)
-    return u16((bits + u32(0x7FFF) + ((bits >> u32(16)) & u32(1))) >> u32(16))
 
 
 @_jit
@@ -196,13 +215,12 @@ R1, R2, R3, R4, R5 = (place * MOST_CHANNELS for place in range(1, 6))
 
 
 def _statistics(arguments):
-    """x (parts, places, channels) -> means, and sums of squared differences from them, (parts, channels) each."""
+    """x (parts, places, channels) -> sums (2, parts, channels): means, and sums of squared differences from them."""
     a = carray(arguments, (ARGUMENTS,), np.int64)
     parts, places, channels = a[PARTS], a[PLACES], a[CHANNELS]
     size = places * channels
     x = carray(_halves(a[TENSORS]), parts * size, np.uint16)
-    means = carray(_floats(a[TENSORS + 1]), parts * channels, np.float32)
-    squares = carray(_floats(a[TENSORS + 2]), parts * channels, np.float32)
+    sums = carray(_floats(a[TENSORS + 1]), 2 * parts * channels, np.float32)
     length = _row_length(channels)
     rows = np.empty(R3, np.float32)  # what is subtracted from the values, sums, sums of squares
     while True:
@@ -210,6 +228,7 @@ def _statistics(arguments):
         if part >= parts:
             break
         ours = x[part * size : (part + 1) * size]
+        means, squares = sums[part * channels :], sums[(parts + part) * channels :]
         for start in range(0, length, channels):
             for channel in range(channels):
                 rows[start + channel] = _widen(ours[channel])  # a value near the mean: squares stay small
@@ -224,21 +243,80 @@ def _statistics(arguments):
         _fold(rows[R2:], channels, length)
         for channel in range(channels):
             total = rows[channel + R1]
-            means[part * channels + channel] = rows[channel] + total / places
-            squares[part * channels + channel] = rows[channel + R2] - total * total / places
+            means[channel] = rows[channel] + total / places
+            squares[channel] = rows[channel + R2] - total * total / places
+
+
+def _moments(arguments):
+    """sums of `_statistics`, weight, bias (channels), numbers -> table (4, sets, channels); running averages follow.
+
+    A set is what shares its coefficients: all parts, or each of them, whose channels then share means and variances in
+    groups. The table: mean, 1 / standard deviation, and with the weights, scale and shift. By one thread: parts is 1,
+    places is the number of parts, step that of groups, or 0 where all parts are one set. The numbers: values of a
+    channel in a part, ε, the share of these in the running averages (channels; or none), and what makes their variance
+    unbiased.
+    """
+    a = carray(arguments, (ARGUMENTS,), np.int64)
+    parts, channels, groups = a[PLACES], a[CHANNELS], a[STEP]
+    sums = carray(_floats(a[TENSORS]), 2 * parts * channels, np.float32)
+    means, squares = sums[: parts * channels], sums[parts * channels :]
+    weight = carray(_floats(a[TENSORS + 1]), channels, np.float32)
+    bias = carray(_floats(a[TENSORS + 2]), channels, np.float32)
+    numbers = carray(_floats(a[TENSORS + 3]), 4, np.float32)
+    places, epsilon, share, unbiased = numbers[0], numbers[1], numbers[2], numbers[3]
+    sets = parts if groups else 1
+    table = carray(_floats(a[TENSORS + 4]), 4 * sets * channels, np.float32)
+    size = sets * channels
+    mean, rate, scale, shift = table[:size], table[size : 2 * size], table[2 * size : 3 * size], table[3 * size :]
+    if groups:
+        width = channels // groups
+        for start in range(0, size, width):
+            total = f32(0.0)
+            for i in range(start, start + width):
+                total += means[i]
+            middle = total / f32(width)
+            total = f32(0.0)
+            for i in range(start, start + width):
+                total += squares[i] / places + (means[i] - middle) * (means[i] - middle)
+            variance = total / f32(width)
+            mean[start : start + width] = middle
+            rate[start : start + width] = f32(1.0) / np.sqrt(variance + epsilon)
+    else:
+        mean[:] = f32(0.0)
+        rate[:] = f32(0.0)
+        for start in range(0, parts * channels, channels):
+            for channel in range(channels):
+                mean[channel] += means[start + channel] / f32(parts)
+        for start in range(0, parts * channels, channels):
+            for channel in range(channels):
+                apart = means[start + channel] - mean[channel]
+                rate[channel] += (squares[start + channel] / places + apart * apart) / f32(parts)
+        if a[TENSORS + 5]:
+            running_mean = carray(_floats(a[TENSORS + 5]), channels, np.float32)
+            running_variance = carray(_floats(a[TENSORS + 6]), channels, np.float32)
+            for channel in range(channels):
+                running_mean[channel] += share * (mean[channel] - running_mean[channel])
+                running_variance[channel] += share * (rate[channel] * unbiased - running_variance[channel])
+        for channel in range(channels):
+            rate[channel] = f32(1.0) / np.sqrt(rate[channel] + epsilon)
+    for start in range(0, size, channels):
+        for channel in range(channels):
+            i = start + channel
+            scale[i] = rate[i] * weight[channel]
+            shift[i] = bias[channel] - mean[i] * scale[i]
 
 
 def _make_apply(kind):
     def apply(arguments):
-        """x, scale, shift, added or none -> y: the activation of x·scale + shift, and something added."""
+        """x, table, added or none -> y: the activation of x·scale + shift, and something added."""
         a = carray(arguments, (ARGUMENTS,), np.int64)
         parts, places, channels, step = a[PARTS], a[PLACES], a[CHANNELS], a[STEP]
-        size = places * channels
+        size, coefficients = places * channels, parts * channels if step else channels
         x = carray(_halves(a[TENSORS]), parts * size, np.uint16)
-        scale = carray(_floats(a[TENSORS + 1]), parts * channels, np.float32)
-        shift = carray(_floats(a[TENSORS + 2]), parts * channels, np.float32)
-        added = carray(_halves(a[TENSORS + 3]), parts * size, np.uint16)
-        y = carray(_halves(a[TENSORS + 4]), parts * size, np.uint16)
+        table = carray(_floats(a[TENSORS + 1]), 4 * coefficients, np.float32)
+        scale, shift = table[2 * coefficients :], table[3 * coefficients :]
+        added = carray(_halves(a[TENSORS + 2]), parts * size, np.uint16)
+        y = carray(_halves(a[TENSORS + 3]), parts * size, np.uint16)
         length = _row_length(channels)
         rows = np.empty(R2, np.float32)
         while True:
@@ -252,7 +330,7 @@ def _make_apply(kind):
             _repeat(shift[part * step :], rows[R1:], channels, length)
             for start in range(0, size, length):
                 values, results = ours[start : start + length], out[start : start + length]
-                if a[TENSORS + 3]:
+                if a[TENSORS + 2]:
                     more = other[start : start + length]
                     for i in range(len(values)):
                         z = _widen(values[i]) * rows[i] + rows[i + R1]
@@ -266,18 +344,16 @@ def _make_apply(kind):
 
 def _make_sums(kind):
     def sums(arguments):
-        """x, dy, scale, shift, mean -> dz, and of each part Σdz and Σdz·(x - mean); z is what is activated."""
+        """x, dy, table -> dz, and of each part Σdz and Σdz·(x - mean), (2, parts, channels); z is what is activated."""
         a = carray(arguments, (ARGUMENTS,), np.int64)
         parts, places, channels, step = a[PARTS], a[PLACES], a[CHANNELS], a[STEP]
-        size = places * channels
+        size, coefficients = places * channels, parts * channels if step else channels
         x = carray(_halves(a[TENSORS]), parts * size, np.uint16)
         dy = carray(_halves(a[TENSORS + 1]), parts * size, np.uint16)
-        scale = carray(_floats(a[TENSORS + 2]), parts * channels, np.float32)
-        shift = carray(_floats(a[TENSORS + 3]), parts * channels, np.float32)
-        mean = carray(_floats(a[TENSORS + 4]), parts * channels, np.float32)
-        dz = carray(_halves(a[TENSORS + 5]), parts * size, np.uint16)
-        first = carray(_floats(a[TENSORS + 6]), parts * channels, np.float32)
-        second = carray(_floats(a[TENSORS + 7]), parts * channels, np.float32)
+        table = carray(_floats(a[TENSORS + 2]), 4 * coefficients, np.float32)
+        scale, shift = table[2 * coefficients :], table[3 * coefficients :]
+        dz = carray(_halves(a[TENSORS + 3]), parts * size, np.uint16)
+        both = carray(_floats(a[TENSORS + 4]), 2 * parts * channels, np.float32)
         length = _row_length(channels)
         rows = np.empty(R5, np.float32)
         while True:
@@ -289,7 +365,7 @@ def _make_sums(kind):
             out = dz[part * size : (part + 1) * size]
             _repeat(scale[part * step :], rows, channels, length)
             _repeat(shift[part * step :], rows[R1:], channels, length)
-            _repeat(mean[part * step :], rows[R2:], channels, length)
+            _repeat(table[part * step :], rows[R2:], channels, length)
             rows[R3:] = f32(0.0)
             for start in range(0, size, length):
                 values, gradients = ours[start : start + length], above[start : start + length]
@@ -302,23 +378,71 @@ def _make_sums(kind):
                     rows[i + R4] += gradient * (value - rows[i + R2])
             _fold(rows[R3:], channels, length)
             _fold(rows[R4:], channels, length)
+            first, second = both[part * channels :], both[(parts + part) * channels :]
             for channel in range(channels):
-                first[part * channels + channel] = rows[channel + R3]
-                second[part * channels + channel] = rows[channel + R4]
+                first[channel] = rows[channel + R3]
+                second[channel] = rows[channel + R4]
 
     return sums
 
 
+def _gradients(arguments):
+    """What `_make_sums` has summed, weight, table, numbers -> by, plus (sets, channels); those of weight and bias.
+
+    dx = rate · (weight·dz - its mean - normalised x · the mean of weight·dz·normalised x), for which `_combine` takes
+    dz·scale + x·by + plus. Sizes as for `_moments`; the number: values that share a mean.
+    """
+    a = carray(arguments, (ARGUMENTS,), np.int64)
+    parts, channels, groups = a[PLACES], a[CHANNELS], a[STEP]
+    sums = carray(_floats(a[TENSORS]), 2 * parts * channels, np.float32)
+    first, second = sums[: parts * channels], sums[parts * channels :]
+    weight = carray(_floats(a[TENSORS + 1]), channels, np.float32)
+    size = parts * channels if groups else channels
+    table = carray(_floats(a[TENSORS + 2]), 4 * size, np.float32)
+    mean, rate = table[:size], table[size : 2 * size]
+    share = f32(-1.0) / carray(_floats(a[TENSORS + 3]), 1, np.float32)[0]
+    results = carray(_floats(a[TENSORS + 4]), 2 * size, np.float32)
+    by, plus = results[:size], results[size:]
+    both = carray(_floats(a[TENSORS + 5]), 2 * channels, np.float32)
+    of_weight, of_bias = both[:channels], both[channels:]
+    both[:] = f32(0.0)
+    if groups:
+        width = channels // groups
+        for part in range(parts):
+            for group in range(groups):
+                start = part * channels + group * width
+                by_sum = plus_sum = f32(0.0)
+                for i in range(width):
+                    channel = group * width + i
+                    sloped = second[start + i] * rate[start + i]
+                    of_weight[channel] += sloped
+                    of_bias[channel] += first[start + i]
+                    by_sum += weight[channel] * sloped
+                    plus_sum += weight[channel] * first[start + i]
+                slope = by_sum * rate[start] * rate[start] * share
+                by[start : start + width] = slope
+                plus[start : start + width] = plus_sum * rate[start] * share - slope * mean[start]
+    else:
+        for start in range(0, parts * channels, channels):
+            for channel in range(channels):
+                of_weight[channel] += second[start + channel] * rate[channel]
+                of_bias[channel] += first[start + channel]
+        for channel in range(channels):
+            scaled = weight[channel] * rate[channel] * share
+            by[channel] = scaled * rate[channel] * of_weight[channel]
+            plus[channel] = scaled * of_bias[channel] - by[channel] * mean[channel]
+
+
 def _combine(arguments):
-    """x, dz, scale, by, plus -> dz, in place: dz·scale + x·by + plus."""
+    """x, dz, table, by and plus (2, sets, channels) -> dz, in place: dz·scale + x·by + plus."""
     a = carray(arguments, (ARGUMENTS,), np.int64)
     parts, places, channels, step = a[PARTS], a[PLACES], a[CHANNELS], a[STEP]
-    size = places * channels
+    size, coefficients = places * channels, parts * channels if step else channels
     x = carray(_halves(a[TENSORS]), parts * size, np.uint16)
     dz = carray(_halves(a[TENSORS + 1]), parts * size, np.uint16)
-    scale = carray(_floats(a[TENSORS + 2]), parts * channels, np.float32)
-    by = carray(_floats(a[TENSORS + 3]), parts * channels, np.float32)
-    plus = carray(_floats(a[TENSORS + 4]), parts * channels, np.float32)
+    scale = carray(_floats(a[TENSORS + 2]), 4 * coefficients, np.float32)[2 * coefficients :]
+    by = carray(_floats(a[TENSORS + 3]), 2 * coefficients, np.float32)
+    plus = by[coefficients:]
     length = _row_length(channels)
     rows = np.empty(R3, np.float32)
     while True:
@@ -473,8 +597,10 @@ def _adapt(arguments):
 
 BODIES: dict[str, Any] = {
     "statistics": _statistics,
+    "moments": _moments,
     "apply": _make_apply,
     "sums": _make_sums,
+    "gradients": _gradients,
     "combine": _combine,
     "pool": _pool,
     "unpool": _unpool,
