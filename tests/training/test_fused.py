@@ -140,6 +140,23 @@ def test_pooling_is_pytorchs_to_the_last_bit_with_ties_and_nans(shape: tuple[int
         torch.testing.assert_close(ours, usual, rtol=0, atol=0, equal_nan=True)
 
 
+@pytest.mark.parametrize("shape", [(3,), (12, 12, 3)], ids=str)
+def test_images_are_scaled_to_the_same_bits(shape: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (5, 12, 12, 3), dtype=torch.uint8, generator=generator)
+    mean, std = torch.rand(shape, generator=generator) * 200, torch.rand(shape, generator=generator) * 90 + 0.1
+    seen: list[Tensor] = []
+    network = make_network("C8 G")
+    classifier = Classifier(network.network, mean, std).train()
+    convolution = next(module for module in classifier.modules() if isinstance(module, nn.Conv2d))
+    convolution.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    with torch.autocast("cpu", BF16):
+        fuse(classifier, BF16)(images)
+    assert seen[0].dtype == BF16
+    assert seen[0].is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(seen[0], classifier.scale(images).to(BF16))
+
+
 @pytest.mark.parametrize("norm", ["batch", "group"])
 @pytest.mark.parametrize("line", [FLAGSHIP, "C8 N P S8/2 F L8", "C8 D.3 c8+ P3 A G"])
 def test_a_network_comes_to_the_same(line: str, norm: NormKind) -> None:

@@ -56,14 +56,25 @@ def can_fuse(model: nn.Module, precision: torch.dtype) -> bool:
         return False
     layers = [faster(module) for module in model.network]
     needed = {kernel for layer in layers if isinstance(layer, _Block | _Pool) for kernel in layer.needs}
-    return bool(needed) and can_have(needed)
+    return bool(needed) and can_have(needed | {"scale"})
 
 
 def _call(classifier: Classifier, layers: list[Callable[[Tensor], Tensor]], images: Tensor) -> Tensor:
-    values = classifier.scale(images)
+    first = layers[0].first if isinstance(layers[0], _Block) else layers[0]
+    values = _scale(classifier, images) if isinstance(first, nn.Conv2d) else classifier.scale(images)
     for layer in layers:
         values = layer(values)
     return values
+
+
+def _scale(classifier: Classifier, images: Tensor) -> Tensor:
+    """What `Classifier.scale` gives, as autocast hands it to a convolution: in bf16."""
+    if images.dtype != torch.uint8 or not images.is_contiguous():
+        return classifier.scale(images)
+    mean, std = (each.expand(images.shape[1:]).contiguous() for each in (classifier.mean, classifier.std))
+    scaled = torch.empty(images.shape, dtype=torch.bfloat16)
+    get_kernels().run("scale", len(images), mean.numel(), 1, 0, images, mean, std, scaled)
+    return scaled.movedim(-1, -3)
 
 
 def faster(module: nn.Module) -> Callable[[Tensor], Tensor]:
@@ -86,12 +97,14 @@ class _Block:
 
     Attributes:
         needs: the kernels that it calls.
+        first: the module that its input goes to.
     """
 
     def __init__(self, children: list[nn.Module], residual: bool) -> None:
         place, norm = next((place, child) for place, child in enumerate(children) if isinstance(child, _Norm))
         self._before, self._norm, self._after = children[:place], norm, children[place + 1 :]
         self._residual = residual
+        self.first = children[0]
         self._name = "none"
         self._activation: nn.Module = nn.Identity()
         if self._after and type(self._after[0]) in _NAMES:
