@@ -16,7 +16,7 @@ from thumbnet.params import Activation, ModelParams, NormKind
 from thumbnet.training.batches import Images
 from thumbnet.training.checkpoints import make_classifier
 from thumbnet.training.engine import Recipe, fit
-from thumbnet.training.fused import can_fuse, faster, fuse
+from thumbnet.training.fused import can_fuse, faster, faster_all, fuse
 
 BF16 = torch.bfloat16
 SHAPES = [(128, 16, 8, 8), (1, 5, 7, 3), (3, 12, 9, 9), (7, 50, 4, 4), (2, 1, 6, 6), (33, 64, 1, 1), (2, 600, 2, 3)]
@@ -65,10 +65,12 @@ def take_step(call: Callable[[Tensor], Tensor], module: nn.Module, x: Tensor, dy
     return {"y": y.detach(), **{name: gradient(leaf) for name, leaf in leaves.items()}, **dict(module.named_buffers())}
 
 
-def check(module: nn.Module, x: Tensor, dy: Tensor) -> None:
+def check(
+    module: nn.Module, x: Tensor, dy: Tensor, fuse_: Callable[[Any], Callable[[Tensor], Tensor]] = faster
+) -> None:
     """One step of the fused module is as near to fp32 as one of the plain module, up to a rounding to bf16."""
     plain, precise, ours = (copy.deepcopy(module).train() for _ in range(3))
-    stand_in = faster(ours)
+    stand_in = fuse_(ours)
     assert stand_in is not ours
     got, usual = take_step(stand_in, ours, x, dy), take_step(plain, plain, x, dy)
     # In channels-last, PyTorch's instance normalisation of one image has wrong gradients.
@@ -155,6 +157,109 @@ def test_images_are_scaled_to_the_same_bits(shape: tuple[int, ...]) -> None:
     assert seen[0].dtype == BF16
     assert seen[0].is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(seen[0], classifier.scale(images).to(BF16))
+
+
+def make_pair(channels: int, outputs: int, bias: bool = True) -> nn.Sequential:
+    """A 1×1 convolution and max pooling."""
+    conv = nn.Conv2d(channels, outputs, 1, bias=bias)
+    generator = torch.Generator().manual_seed(3)
+    for parameter in conv.parameters():
+        parameter.data.uniform_(-1, 1, generator=generator)
+    return nn.Sequential(conv, nn.MaxPool2d(2, 2))
+
+
+def fuse_pair(pair: nn.Sequential) -> Callable[[Tensor], Tensor]:
+    (layer,) = faster_all(list(pair))
+    return layer
+
+
+PAIRS = [
+    (32, 16, 16, 8, 8),
+    (8, 32, 12, 16, 16),
+    (1, 5, 7, 4, 6),
+    (3, 33, 12, 2, 10),
+    (2, 1, 1, 2, 2),
+    (5, 16, 64, 6, 2),
+    (2, 48, 20, 4, 6),
+]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("images", "channels", "outputs", "height", "width"), PAIRS)
+def test_a_convolution_and_pooling_come_to_the_same(
+    images: int, channels: int, outputs: int, height: int, width: int, bias: bool
+) -> None:
+    x, dy = draw(images, channels, height, width), draw(images, outputs, height // 2, width // 2, seed=1)
+    check(make_pair(channels, outputs, bias), x, dy, fuse_pair)
+    check(make_pair(channels, outputs, bias), x.contiguous(), dy.contiguous(), fuse_pair)
+
+
+def test_of_equal_products_the_first_has_the_gradient_and_nans_pass() -> None:
+    pair = make_pair(20, 5)
+    x = torch.ones(2, 20, 4, 6, dtype=BF16)
+    told = take_step(fuse_pair(pair), pair, x, torch.ones(2, 5, 2, 3))
+    expected = torch.zeros(2, 20, 4, 6)
+    expected[..., ::2, ::2] = pair.get_parameter("0.weight").detach().to(BF16).float().sum(0)
+    torch.testing.assert_close(told["dx"].float(), expected, rtol=0.01, atol=1e-3)
+    x[0, 3, 2, 3] = torch.nan
+    told = take_step(fuse_pair(pair), pair, x, torch.ones(2, 5, 2, 3))
+    assert told["y"].isnan().nonzero().tolist() == [[0, output, 1, 1] for output in range(5)]
+    assert told["dx"][0, :, 2, 3].ne(0).all()
+    assert told["dx"][0, :, 2, 2].eq(0).all()
+
+
+def test_a_convolution_and_pooling_have_the_same_bytes_on_any_number_of_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    results = []
+    for threads in (1, 3):
+        monkeypatch.setattr("thumbnet.training.launching.torch.get_num_threads", lambda threads=threads: threads)
+        pair = make_pair(12, 20)
+        results.append(take_step(fuse_pair(pair), pair, draw(32, 12, 16, 16), draw(32, 20, 8, 8, seed=1)))
+    assert all(torch.equal(results[0][name], results[1][name]) for name in results[0])
+
+
+def test_pixels_need_no_gradient_and_are_rounded_as_autocast_rounds_them() -> None:
+    x, dy = draw(4, 3, 8, 8), draw(4, 6, 4, 4, seed=1)
+    pair = make_pair(3, 6)
+    expected = take_step(fuse_pair(pair), pair, x, dy)
+    pair.zero_grad()
+    with torch.autocast("cpu", BF16):
+        y = fuse_pair(pair)(x.float() * (1 + 2**-12))
+    y.backward(dy)
+    assert torch.equal(y, expected["y"])
+    assert all(torch.equal(gradient(leaf), expected[name]) for name, leaf in pair.named_parameters())
+
+
+@pytest.mark.parametrize(
+    ("x", "cast"), [(draw(2, 6, 5, 4), True), (draw(2, 6, 4, 7), True), (draw(2, 6, 4, 4).float(), False)]
+)
+def test_odd_maps_and_fp32_are_left_to_pytorchs_convolution_and_pooling(x: Tensor, cast: bool) -> None:
+    pair = make_pair(6, 9)
+    with torch.autocast("cpu", BF16, enabled=cast):
+        assert torch.equal(fuse_pair(pair)(x), pair(x))
+
+
+@pytest.mark.parametrize(
+    "conv",
+    [
+        nn.Conv2d(8, 8, 3, padding=1),
+        nn.Conv2d(8, 8, 1, stride=2),
+        nn.Conv2d(8, 8, 1, padding=1),
+        nn.Conv2d(8, 8, 1, groups=2),
+        nn.Conv2d(8, 65, 1),
+        nn.Conv2d(64, 32, 1),
+        nn.Sequential(nn.Conv2d(8, 8, 1), nn.ReLU()),
+        Residual(nn.Conv2d(8, 8, 1)),
+    ],
+    ids=str,
+)
+def test_other_convolutions_are_not_joined_with_pooling(conv: nn.Module) -> None:
+    layers = faster_all([conv, nn.MaxPool2d(2, 2)])
+    assert len(layers) == 2
+    assert layers[0] is conv
+    assert len(faster_all([nn.Conv2d(8, 8, 1), nn.MaxPool2d(3, 2)])) == 2
+    assert len(faster_all([nn.Sequential(nn.Conv2d(8, 8, 1)), nn.MaxPool2d(2, 2), nn.Flatten()])) == 2
 
 
 @pytest.mark.parametrize("norm", ["batch", "group"])

@@ -1,5 +1,7 @@
 """Normalisation, activation and the sum with a layer's input as one step, and max pooling, for bf16 on CPUs.
 
+A 1×1 convolution that max pooling follows is one step with it.
+
 Beside its convolutions a network passes over its maps again and again, bound by memory. PyTorch makes four passes
 forwards and five backwards for batch normalisation, SiLU and a sum; here they are two and two. Weights, running
 statistics and results are PyTorch's within bf16's rounding, and closer to fp32's, as what lies between is not rounded.
@@ -45,7 +47,7 @@ def fuse(model: nn.Module, precision: torch.dtype) -> Callable[[Tensor], Tensor]
     if not can_fuse(model, precision):
         return model
     assert isinstance(model, Classifier)
-    return functools.partial(_call, model, [faster(module) for module in model.network.children()])
+    return functools.partial(_call, model, faster_all(list(model.network.children())))
 
 
 def can_fuse(model: nn.Module, precision: torch.dtype) -> bool:
@@ -54,8 +56,8 @@ def can_fuse(model: nn.Module, precision: torch.dtype) -> bool:
         return False
     if precision != torch.bfloat16 or model.mean.device.type != "cpu":
         return False
-    layers = [faster(module) for module in model.network]
-    needed = {kernel for layer in layers if isinstance(layer, _Block | _Pool) for kernel in layer.needs}
+    layers = faster_all(list(model.network.children()))
+    needed = {kernel for layer in layers if isinstance(layer, _Block | _Pool | _ConvPool) for kernel in layer.needs}
     return bool(needed) and can_have(needed | {"scale"})
 
 
@@ -77,9 +79,20 @@ def _scale(classifier: Classifier, images: Tensor) -> Tensor:
     return scaled.movedim(-1, -3)
 
 
+def faster_all(modules: list[nn.Module]) -> list[Callable[[Tensor], Tensor]]:
+    """What does the same as modules one after the other; two of them may become one."""
+    layers: list[Callable[[Tensor], Tensor]] = []
+    rest = modules
+    while rest:
+        pair = _find_conv_pool(rest)
+        layers.append(pair or faster(rest[0]))
+        rest = rest[2 if pair else 1 :]
+    return layers
+
+
 def faster(module: nn.Module) -> Callable[[Tensor], Tensor]:
     """What does the same as a token's module in training, or the module itself."""
-    if isinstance(module, nn.MaxPool2d) and (module.kernel_size, module.stride, module.padding) == (2, 2, 0):
+    if isinstance(module, nn.MaxPool2d) and _has_kernel(module):
         return _Pool(module)
     if isinstance(module, _Norm):
         return _Block([module], residual=False)
@@ -229,6 +242,10 @@ class _NormAct(Function):
         return dz, of_weight, of_bias, dy if ctx.adds else None, None, None
 
 
+def _has_kernel(module: nn.MaxPool2d) -> bool:
+    return (module.kernel_size, module.stride, module.padding) == (2, 2, 0)
+
+
 class _Pool:
     """Max pooling of 2×2 places.
 
@@ -271,3 +288,81 @@ class _MaxPool(Function):
         dy = dy.contiguous(memory_format=torch.channels_last)
         get_kernels().run("unpool", images, height * width, channels, height // 2, dy, which, dx)
         return dx
+
+
+#: Channels, and products of a place, up to which `_ConvPool` is faster than its two modules: it multiplies in fp32.
+_MOST_CONVOLVED = 64
+_MOST_PRODUCTS = 1024
+
+
+class _ConvPool:
+    """A 1×1 convolution and max pooling of 2×2 places: what is not the largest is neither rounded nor written.
+
+    Only one place of four has a gradient: backwards there is a quarter of the products.
+
+    Args:
+        conv, pool: the modules; others do this step where the kernels cannot.
+
+    Attributes:
+        needs: the kernels that it calls.
+    """
+
+    needs = frozenset({"conv_pool", "conv_unpool"})
+
+    def __init__(self, conv: nn.Conv2d, pool: nn.MaxPool2d) -> None:
+        self._conv, self._pool = conv, pool
+
+    def __call__(self, values: Tensor) -> Tensor:
+        height, width = values.shape[-2:]
+        is_bf16 = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
+        if not is_bf16 or values.ndim != 4 or not values.numel() or height % 2 or width % 2:
+            return self._pool(self._conv(values))  # type: ignore[no-any-return]
+        pooled: Tensor = _ConvMaxPool.apply(values.to(torch.bfloat16), self._conv.weight, self._conv.bias)
+        return pooled
+
+
+def _find_conv_pool(modules: list[nn.Module]) -> _ConvPool | None:
+    """The first two of some modules as one step, if they are what it takes."""
+    if len(modules) < 2:
+        return None
+    conv, pool = modules[:2]
+    if type(conv) is nn.Sequential and len(conv) == 1:
+        conv = conv[0]
+    if type(conv) is not nn.Conv2d or not isinstance(pool, nn.MaxPool2d) or not _has_kernel(pool):
+        return None
+    is_plain = (conv.kernel_size, conv.stride, conv.padding, conv.groups) == ((1, 1), (1, 1), (0, 0), 1)
+    most, products = max(conv.in_channels, conv.out_channels), conv.in_channels * conv.out_channels
+    is_small = most <= _MOST_CONVOLVED and products <= _MOST_PRODUCTS
+    return _ConvPool(conv, pool) if is_plain and is_small and conv.weight.dtype == torch.float32 else None
+
+
+class _ConvMaxPool(Function):
+    """The largest of each 2×2 of x · weight + bias, with weights rounded to bf16; as `_MaxPool`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        images, channels, height, width = x.shape
+        shape = (images, len(weight), height // 2, width // 2)
+        y = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
+        which = torch.empty_like(y, dtype=torch.uint8)
+        x, weight = x.contiguous(memory_format=torch.channels_last), weight.contiguous()
+        lines = images * height // 2
+        parts = get_kernels().divide(lines, 2 * width * channels)
+        sizes = (parts, lines // parts, channels, len(weight))
+        get_kernels().run("conv_pool", *sizes, x, weight, bias, y, which, width // 2)
+        ctx.save_for_backward(x, weight, which)
+        ctx.sizes, ctx.has_bias = sizes, bias is not None
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, which = ctx.saved_tensors
+        parts, _, channels, outputs = ctx.sizes
+        dy = dy.contiguous(memory_format=torch.channels_last)
+        dx = torch.empty_like(x) if ctx.needs_input_grad[0] else None
+        dweights = torch.empty(parts, outputs, get_kernels().fill_up(channels))
+        dbiases = torch.empty(parts, outputs)
+        get_kernels().run("conv_unpool", *ctx.sizes, x, dy, which, weight, x.shape[3] // 2, dx, dweights, dbiases)
+        dweight = dweights.sum(0)[:, :channels].reshape(weight.shape)
+        return dx, dweight, dbiases.sum(0) if ctx.has_bias else None

@@ -17,7 +17,7 @@ import numpy as np
 from llvmlite import ir
 from llvmlite.binding import get_host_cpu_features
 from numba import carray, cfunc, njit, types  # type: ignore[attr-defined]  # numba names no carray in __all__
-from numba.extending import intrinsic
+from numba.extending import intrinsic, models, register_model
 
 #: Contraction to fused multiply-adds is allowed, and no other change of order; NaNs and infinities pass.
 _OPTIONS: dict[str, Any] = {"fastmath": {"contract", "nsz"}, "error_model": "numpy"}
@@ -38,7 +38,7 @@ _ROW = 256
 #: TENSORS on the addresses; ARGUMENTS is their number.
 PARTS, PLACES, CHANNELS, STEP, TENSORS, ARGUMENTS = 1, 2, 3, 4, 5, 16
 
-f32, u8, u16, u32 = np.float32, np.uint8, np.uint16, np.uint32
+f32, u8, u16, u32, u64 = np.float32, np.uint8, np.uint16, np.uint32, np.uint64
 
 
 @functools.cache
@@ -585,6 +585,282 @@ def _unpool(arguments):
                     lower[i + channels] = gradients[i] if chosen[i] == u8(3) else u16(0)
 
 
+#: Channels that 1×1 convolutions compute with at once, whatever the length of the processor's vectors.
+LANES = 16
+
+
+class _LanesType(types.Type):
+    def __init__(self) -> None:
+        super().__init__("Lanes")
+
+
+@register_model(_LanesType)
+class _LanesModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, ir.VectorType(ir.FloatType(), LANES))
+
+
+#: fp32 values that stay in the processor's registers: LLVM keeps no slice of an array there.
+_lanes = _LanesType()
+
+
+def _lanes_at(context: Any, builder: Any, kind: Any, array: Any, place: Any) -> Any:
+    data = context.make_array(kind)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [place]), context.get_value_type(_lanes).as_pointer())
+
+
+@_intrinsic
+def _load(_: Any, array: Any, place: Any) -> Any:
+    """The lanes that begin at a place of an fp32 array."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.load(_lanes_at(context, builder, signature.args[0], *values), align=4)
+
+    return _lanes(array, types.int64), generate
+
+
+@_intrinsic
+def _store(_: Any, array: Any, place: Any, lanes: Any) -> Any:
+    """Writes lanes to an fp32 array, from a place on."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        builder.store(values[2], _lanes_at(context, builder, signature.args[0], *values[:2]), align=4)
+        return context.get_dummy_value()
+
+    return types.none(array, types.int64, _lanes), generate
+
+
+@_intrinsic
+def _fill(_: Any, number: Any) -> Any:
+    """Lanes of one fp32 number."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        nothing = ir.Constant(context.get_value_type(_lanes), ir.Undefined)
+        first = builder.insert_element(nothing, values[0], ir.Constant(ir.IntType(32), 0))
+        return builder.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
+
+    return _lanes(types.float32), generate
+
+
+@_jit
+def _repeated(array, place):
+    """Lanes of the number at a place; of a signed one numba would ask each time whether it is negative."""
+    return _fill(array[u64(place)])
+
+
+@_intrinsic
+def _add_product(_: Any, lanes: Any, first: Any, second: Any) -> Any:
+    """lanes + first·second."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        product = builder.fmul(values[1], values[2], flags=["contract"])
+        return builder.fadd(values[0], product, flags=["contract"])
+
+    return _lanes(_lanes, _lanes, _lanes), generate
+
+
+@_intrinsic
+def _where_larger(_: Any, new: Any, old: Any, yes: Any, no: Any) -> Any:
+    """`yes` in the lanes where the new number is larger than the old one, or a NaN; `no` elsewhere."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        new, old, yes, no = values
+        is_larger = builder.fcmp_ordered(">", new, old)
+        return builder.select(builder.or_(is_larger, builder.fcmp_unordered("uno", new, new)), yes, no)
+
+    return _lanes(_lanes, _lanes, _lanes, _lanes), generate
+
+
+@_jit
+def _largest(first, second, third, fourth):
+    """The largest of four lanes' numbers, the last NaN if there is one; and which it was, the first of equal ones."""
+    place = _where_larger(second, first, _fill(f32(1.0)), _fill(f32(0.0)))
+    largest = _where_larger(second, first, second, first)
+    place = _where_larger(third, largest, _fill(f32(2.0)), place)
+    largest = _where_larger(third, largest, third, largest)
+    place = _where_larger(fourth, largest, _fill(f32(3.0)), place)
+    largest = _where_larger(fourth, largest, fourth, largest)
+    return largest, place
+
+
+@_jit
+def _zeros(size):
+    """An fp32 array that begins where a line of the processor's caches does: lanes do not lie in two of them."""
+    array = np.zeros(size + LANES, np.float32)
+    return array[-array.ctypes.data % (4 * LANES) // 4 :]
+
+
+@_jit
+def _whole(channels):
+    """Channels, and as many more as fill up the last lanes."""
+    return (channels + LANES - 1) // LANES * LANES
+
+
+@_jit
+def _space(source, target, count, channels):
+    """Moves rows of channels apart, so that each begins a whole number of lanes after the one before it."""
+    for row in range(count):
+        for channel in range(0, channels, LANES):
+            _store(target, row * _whole(channels) + channel, _load(source, row * channels + channel))
+
+
+@_jit
+def _close(source, target, count, channels):
+    """Moves them together again; lanes beyond a row are overwritten by the next one."""
+    for row in range(count):
+        for channel in range(0, channels, LANES):
+            _store(target, row * channels + channel, _load(source, row * _whole(channels) + channel))
+
+
+def _conv_pool(arguments):
+    """x, weights (step, channels) and biases in fp32 or none, half the width -> y, and which of each four it was.
+
+    A 1×1 convolution, and of its values the largest of each 2×2; places: how many lines y has in each part.
+    """
+    a = carray(arguments, (ARGUMENTS,), np.int64)
+    parts, lines, channels, outputs, width = a[PARTS], a[PLACES], a[CHANNELS], a[STEP], a[TENSORS + 5]
+    line, results = 2 * width * channels, width * outputs
+    x = carray(_halves(a[TENSORS]), parts * lines * 2 * line, np.uint16)
+    weights = carray(_floats(a[TENSORS + 1]), outputs * channels, np.float32)
+    biases = carray(_floats(a[TENSORS + 2]), outputs, np.float32)
+    y = carray(_halves(a[TENSORS + 3]), parts * lines * results, np.uint16)
+    which = carray(_bytes(a[TENSORS + 4]), parts * lines * results, np.uint8)
+    spaced = _whole(outputs)
+    columns = _zeros(channels * spaced)
+    summands = _zeros(spaced)
+    for output in range(outputs):
+        for channel in range(channels):
+            columns[channel * spaced + output] = _widen(_narrow(weights[output * channels + channel]))
+        if a[TENSORS + 2]:
+            summands[output] = biases[output]
+    pairs = (width + 1) // 2  # two windows at once: each vector of weights is read for eight products
+    upper, lower = _zeros(4 * pairs * channels), _zeros(4 * pairs * channels)
+    largest, places = _zeros(2 * pairs * spaced), _zeros(2 * pairs * spaced)
+    closed = largest if spaced == outputs else _zeros(results + LANES)
+    closed_places = places if spaced == outputs else _zeros(results + LANES)
+    while True:
+        part = _take(arguments)
+        if part >= parts:
+            break
+        for row in range(part * lines, (part + 1) * lines):
+            first, second = x[2 * row * line : (2 * row + 1) * line], x[(2 * row + 1) * line : (2 * row + 2) * line]
+            for i in range(line):
+                upper[i] = _widen(first[i])
+            for i in range(line):
+                lower[i] = _widen(second[i])
+            for output in range(0, outputs, LANES):
+                summand = _load(summands, output)
+                for pair in range(pairs):
+                    u0 = u1 = u2 = u3 = l0 = l1 = l2 = l3 = summand
+                    i0 = 4 * pair * channels
+                    i1, i2, i3 = i0 + channels, i0 + 2 * channels, i0 + 3 * channels
+                    for channel in range(channels):
+                        column = _load(columns, channel * spaced + output)
+                        u0 = _add_product(u0, column, _repeated(upper, i0 + channel))
+                        u1 = _add_product(u1, column, _repeated(upper, i1 + channel))
+                        u2 = _add_product(u2, column, _repeated(upper, i2 + channel))
+                        u3 = _add_product(u3, column, _repeated(upper, i3 + channel))
+                        l0 = _add_product(l0, column, _repeated(lower, i0 + channel))
+                        l1 = _add_product(l1, column, _repeated(lower, i1 + channel))
+                        l2 = _add_product(l2, column, _repeated(lower, i2 + channel))
+                        l3 = _add_product(l3, column, _repeated(lower, i3 + channel))
+                    target = 2 * pair * spaced + output
+                    number, place = _largest(u0, u1, l0, l1)
+                    _store(largest, target, number)
+                    _store(places, target, place)
+                    number, place = _largest(u2, u3, l2, l3)
+                    _store(largest, target + spaced, number)
+                    _store(places, target + spaced, place)
+            if spaced != outputs:
+                _close(largest, closed, width, outputs)
+                _close(places, closed_places, width, outputs)
+            out, chosen = y[row * results : (row + 1) * results], which[row * results : (row + 1) * results]
+            for i in range(results):
+                out[i] = _narrow(closed[i])
+            for i in range(results):
+                chosen[i] = u8(closed_places[i])
+
+
+def _conv_unpool(arguments):
+    """x, dy, which, weights, half the width -> dx or none, and of each part dweights and dbiases; as `_conv_pool`.
+
+    dweights: (parts, step, channels), with the channels filled up to whole lanes.
+    """
+    a = carray(arguments, (ARGUMENTS,), np.int64)
+    parts, lines, channels, outputs, width = a[PARTS], a[PLACES], a[CHANNELS], a[STEP], a[TENSORS + 4]
+    line, results, spaced = 2 * width * channels, width * outputs, _whole(channels)
+    x = carray(_halves(a[TENSORS]), parts * lines * 2 * line, np.uint16)
+    dy = carray(_halves(a[TENSORS + 1]), parts * lines * results, np.uint16)
+    which = carray(_bytes(a[TENSORS + 2]), parts * lines * results, np.uint8)
+    weights = carray(_floats(a[TENSORS + 3]), outputs * channels, np.float32)
+    dx = carray(_halves(a[TENSORS + 5]), parts * lines * 2 * line, np.uint16)
+    dweights = carray(_floats(a[TENSORS + 6]), parts * outputs * spaced, np.float32)
+    dbiases = carray(_floats(a[TENSORS + 7]), parts * outputs, np.float32)
+    rows = _zeros(outputs * spaced)
+    for output in range(outputs):
+        for channel in range(channels):
+            rows[output * spaced + channel] = _widen(_narrow(weights[output * channels + channel]))
+    # Where a window's first values begin in a pair of lines, for each output. Where their number is odd there is one
+    # window more, of zeros and behind the others: two at once have sums of their own, which wait less for each other.
+    pairs = (width + 1) // 2
+    begins, begin = np.empty(2 * pairs * outputs, np.int32), np.empty(2 * pairs * outputs, np.int32)
+    for window in range(2 * pairs):
+        begins[window * outputs : (window + 1) * outputs] = (2 if window < width else 4) * window * spaced
+    begin[results:] = begins[results:]
+    right, below = np.int32(spaced), np.int32(2 * width * spaced)
+    above, sums = _zeros(2 * pairs * outputs), _zeros(results)
+    length = (4 * width + 1) * spaced
+    values, gradients = _zeros(length), _zeros(length)
+    spaced_values, spaced_gradients = values, gradients
+    if spaced != channels:
+        spaced_values, spaced_gradients = _zeros(length), _zeros(length)
+    while True:
+        part = _take(arguments)
+        if part >= parts:
+            break
+        base = part * outputs * spaced
+        dweights[base : base + outputs * spaced] = f32(0.0)
+        sums[:] = f32(0.0)
+        for row in range(part * lines, (part + 1) * lines):
+            ours = x[2 * row * line : (2 * row + 2) * line]
+            for i in range(2 * line):
+                values[i] = _widen(ours[i])
+            if spaced != channels:
+                _space(values, spaced_values, 4 * width, channels)
+            source, chosen = dy[row * results : (row + 1) * results], which[row * results : (row + 1) * results]
+            for i in range(results):
+                above[i] = _widen(source[i])
+                sums[i] += above[i]
+            for i in range(results):
+                begin[i] = begins[i] + (below if chosen[i] & u8(2) else 0) + (right if chosen[i] & u8(1) else 0)
+            for output in range(outputs):  # windows within: what one writes, the next does not read at once
+                for channel in range(0, channels, LANES):
+                    weight = _load(rows, output * spaced + channel)
+                    total, other = _load(dweights, base + output * spaced + channel), _fill(f32(0.0))
+                    for pair in range(pairs):
+                        i = 2 * pair * outputs + output
+                        place, gradient = begin[u64(i)] + channel, _repeated(above, i)
+                        total = _add_product(total, gradient, _load(spaced_values, place))
+                        _store(spaced_gradients, place, _add_product(_load(spaced_gradients, place), gradient, weight))
+                        i += outputs
+                        place, gradient = begin[u64(i)] + channel, _repeated(above, i)
+                        other = _add_product(other, gradient, _load(spaced_values, place))
+                        _store(spaced_gradients, place, _add_product(_load(spaced_gradients, place), gradient, weight))
+                    total = _add_product(total, other, _fill(f32(1.0)))
+                    _store(dweights, base + output * spaced + channel, total)
+            if a[TENSORS + 5]:  # where there is no dx, its sums grow for nobody
+                if spaced != channels:
+                    _close(spaced_gradients, gradients, 4 * width, channels)
+                    spaced_gradients[:] = f32(0.0)
+                out = dx[2 * row * line : (2 * row + 2) * line]
+                for i in range(2 * line):
+                    out[i] = _narrow(gradients[i])
+                    gradients[i] = f32(0.0)  # for the next row
+        _fold(sums, outputs, results)
+        for output in range(outputs):
+            dbiases[part * outputs + output] = sums[output]
+
+
 @_jit
 def _weights(a):
     """What both optimizers read and write: all weights in fp32, their gradients and their copies in bf16."""
@@ -670,6 +946,8 @@ BODIES: dict[str, Any] = {
     "combine": _combine,
     "pool": _pool,
     "unpool": _unpool,
+    "conv_pool": _conv_pool,
+    "conv_unpool": _conv_unpool,
     "descend": _descend,
     "adapt": _adapt,
 }

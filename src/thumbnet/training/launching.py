@@ -59,17 +59,23 @@ class Kernels:
         most = max(1, min(64, rows * channels // 8192))
         return math.gcd(rows, 2 ** int(math.log2(most)))
 
-    def run(self, kernel: str, parts: int, places: int, channels: int, step: int, *tensors: Tensor | None) -> None:
+    def fill_up(self, channels: int) -> int:
+        """Channels, and as many more as 1×1 convolutions compute with besides."""
+        return -(-channels // self._kernels.LANES) * self._kernels.LANES
+
+    def run(
+        self, kernel: str, parts: int, places: int, channels: int, step: int, *tensors: Tensor | int | None
+    ) -> None:
         """Runs a kernel over all parts.
 
         Args:
             kernel: its name, with that of an activation after a dot where it takes one.
             parts, places, channels: the values lie as (parts, places, channels).
             step: values from one part's coefficients to the next one's: `channels`, or 0 where all share theirs.
-            tensors: what the kernel reads and writes, contiguous in this sense.
+            tensors: what the kernel reads and writes, contiguous in this sense; and further numbers.
         """
         arguments = (ctypes.c_int64 * self._kernels.ARGUMENTS)(0, parts, places, channels, step)
         for place, tensor in enumerate(tensors, self._kernels.TENSORS):
-            arguments[place] = 0 if tensor is None else tensor.data_ptr()
+            arguments[place] = tensor.data_ptr() if isinstance(tensor, Tensor) else tensor or 0
         threads = min(torch.get_num_threads(), parts)
         self._parallel(self._kernels.compiled(kernel).address, ctypes.addressof(arguments), threads, 0)
