@@ -69,7 +69,6 @@ def train_member(params: Params, member: str) -> None:
     used = params.training_of(member)
     facts = used | {
         "data": data,
-        "scaling": [statistics.mean.tolist(), statistics.std.tolist()],
         "device": describe(device),
         "precision": number_format,
         "layers": layers,

@@ -142,6 +142,25 @@ def test_pooling_is_pytorchs_to_the_last_bit_with_ties_and_nans(shape: tuple[int
         torch.testing.assert_close(ours, usual, rtol=0, atol=0, equal_nan=True)
 
 
+@pytest.mark.parametrize("line", ["C3+ C8 G", "N C8 G"])
+def test_images_that_go_elsewhere_than_to_a_convolution_stay_in_fp32(line: str) -> None:
+    seen: list[Tensor] = []
+    network = make_network(line)
+    first = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
+    first.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    images = torch.randint(0, 256, (5, 12, 12, 3), dtype=torch.uint8)
+    with torch.autocast("cpu", BF16):
+        fuse(network, BF16)(images)
+    assert seen[0].dtype == torch.float32
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm2d(4, affine=False), nn.GroupNorm(2, 4, dtype=BF16)], ids=str)
+def test_norms_that_the_kernels_do_not_know_are_left_to_pytorch(norm: nn.Module) -> None:
+    x = draw(3, 4, 2, 2)
+    with torch.autocast("cpu", BF16):
+        assert torch.equal(faster(norm)(x), norm(x))
+
+
 @pytest.mark.parametrize("shape", [(3,), (12, 12, 3)], ids=str)
 def test_images_are_scaled_to_the_same_bits(shape: tuple[int, ...]) -> None:
     generator = torch.Generator().manual_seed(0)

@@ -144,8 +144,12 @@ def test_bf16_copies_go_on_too(
     expected, whole = train(network, 1, changes, precision=torch.bfloat16)
     with cut_in(3) as heard:
         train(network, 1, changes, Checkpoint(tmp_path, {}), torch.bfloat16, **heard)
-    classifiers, outcomes = train(network, 1, changes, Checkpoint(tmp_path, {}), torch.bfloat16)
+    resumed: list[int] = []
+    classifiers, outcomes = train(
+        network, 1, changes, Checkpoint(tmp_path, {}), torch.bfloat16, on_resume=resumed.append
+    )
 
+    assert resumed == [2]
     assert values(outcomes[0]) == values(whole[0])
     for name, tensor in expected[0].state_dict().items():
         assert torch.equal(classifiers[0].state_dict()[name], tensor), name
@@ -190,6 +194,8 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "text": lambda content: b"no checkpoint",
     "torn": lambda content: content[:3000],
     "zeros": within_a_tensor,
+    "directory": lambda content: content[:-300] + b"\xff" * 300,
+    "header": lambda content: content[:28] + b"\xff" * 100 + content[128:],
 }
 
 
@@ -240,7 +246,10 @@ def raise_full(*arguments: Any, **options: Any) -> None:
     raise OSError(28, "No space left on device")
 
 
-def test_two_processes_have_one_checkpoint_in_turns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_of_two_trainings_at_once_the_first_has_the_checkpoint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resuming, "_PATIENCE", 0.2)
     with Checkpoint(tmp_path, {}) as first:
         first.offer(lambda: {"epochs": 1})
         with Checkpoint(tmp_path, {}) as second:
@@ -284,10 +293,12 @@ def test_writing_takes_a_hundredth_of_the_time(tmp_path: Path, monkeypatch: pyte
 
 def test_what_nobody_goes_on_with_is_removed(tmp_path: Path) -> None:
     old, young = tmp_path / ".old.pt.partial", tmp_path / "young.pt"
-    for file, days in ((old, 15), (young, 13)):
+    lock = tmp_path / f"{Checkpoint(tmp_path, {}).key}.lock"  # of one that was killed, and goes on now
+    for file, days in ((old, 15), (young, 13), (lock, 13.99)):
         file.write_bytes(b"")
         os.utime(file, times=(time.time() - days * 24 * 3600,) * 2)
     with Checkpoint(tmp_path, {}):
-        pass
+        assert time.time() - lock.stat().st_mtime < 3600
+        os.utime(lock, times=(time.time() - 15 * 24 * 3600,) * 2)
     assert not old.exists()
     assert young.exists()

@@ -134,9 +134,14 @@ def _gains_from_bf16(device: torch.device) -> bool:
 
 def _cpu_multiplies_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     """Whether the processor has bf16 products of its own; where it only emulates them they are slower than fp32."""
+    return bool(bf16_instructions(cpuinfo))
+
+
+def bf16_instructions(cpuinfo: Path = Path("/proc/cpuinfo")) -> list[str]:
+    """The instructions of the processor that multiply bf16, by the names that Linux has for them; elsewhere none."""
     try:
         flags = set(cpuinfo.read_text().split())
     except OSError:
-        return False
+        return []
     # x86-64: avx512_bf16 or AMX tiles. 64-bit Arm lists its flag as "bf16".
-    return not flags.isdisjoint({"avx512_bf16", "amx_bf16", "bf16"})
+    return sorted(flags & {"avx512_bf16", "amx_bf16", "bf16"})

@@ -62,16 +62,24 @@ def can_fuse(model: nn.Module, precision: torch.dtype) -> bool:
 
 
 def _call(classifier: Classifier, layers: list[Callable[[Tensor], Tensor]], images: Tensor) -> Tensor:
-    first = layers[0].first if isinstance(layers[0], _Block) else layers[0]
-    values = _scale(classifier, images) if isinstance(first, nn.Conv2d) else classifier.scale(images)
+    values = _scale(classifier, images) if _takes_bf16(layers[0]) else classifier.scale(images)
     for layer in layers:
         values = layer(values)
     return values
 
 
+def _takes_bf16(layer: Callable[[Tensor], Tensor]) -> bool:
+    """Whether a first layer's input goes to a convolution, and nowhere else: autocast rounds it to bf16 there."""
+    if isinstance(layer, _Block):
+        return isinstance(layer.first, nn.Conv2d)
+    if type(layer) is nn.Sequential:
+        return isinstance(layer[0], nn.Conv2d)
+    return isinstance(layer, nn.Conv2d | _ConvPool)
+
+
 def _scale(classifier: Classifier, images: Tensor) -> Tensor:
     """What `Classifier.scale` gives, as autocast hands it to a convolution: in bf16."""
-    if images.dtype != torch.uint8 or not images.is_contiguous():
+    if images.dtype != torch.uint8 or not images.is_contiguous() or classifier.mean.dtype != torch.float32:
         return classifier.scale(images)
     mean, std = (each.expand(images.shape[1:]).contiguous() for each in (classifier.mean, classifier.std))
     scaled = torch.empty(images.shape, dtype=torch.bfloat16)
@@ -110,14 +118,14 @@ class _Block:
 
     Attributes:
         needs: the kernels that it calls.
-        first: the module that its input goes to.
+        first: the module that its input goes to; None where it is also added to the output.
     """
 
     def __init__(self, children: list[nn.Module], residual: bool) -> None:
         place, norm = next((place, child) for place, child in enumerate(children) if isinstance(child, _Norm))
         self._before, self._norm, self._after = children[:place], norm, children[place + 1 :]
         self._residual = residual
-        self.first = children[0]
+        self.first = None if residual else children[0]
         self._name = "none"
         self._activation: nn.Module = nn.Identity()
         if self._after and type(self._after[0]) in _NAMES:
@@ -142,6 +150,8 @@ class _Block:
 def _is_served(values: Tensor, norm: _Norm) -> bool:
     """Whether the kernels can normalise these values; PyTorch refuses what has no variance, in its own words."""
     if values.ndim != 4 or values.dtype != torch.bfloat16:
+        return False
+    if any(state is None or state.dtype != torch.float32 for state in (norm.weight, norm.bias)):
         return False
     images, channels, height, width = values.shape
     alone = height * width == 1 and (isinstance(norm, nn.InstanceNorm2d) or images == 1)
@@ -290,7 +300,8 @@ class _MaxPool(Function):
         return dx
 
 
-#: Channels, and products of a place, up to which `_ConvPool` is faster than its two modules: it multiplies in fp32.
+#: Channels, and products of a place, up to which `_ConvPool` is faster than its two modules, on one thread of an EPYC
+#: with AVX-512 (family 26): it multiplies in fp32, and they do in bf16.
 _MOST_CONVOLVED = 64
 _MOST_PRODUCTS = 1024
 

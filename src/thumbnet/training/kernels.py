@@ -1,7 +1,7 @@
 """Loops over bf16 values, compiled by numba for the processor at hand; `thumbnet.training.launching` runs them.
 
-All of them treat values of channels-last tensors as a matrix of places and channels, cut into parts of equally many
-places, and compute in fp32. Each part is computed by one thread, in one order: results do not depend on the number of
+Most of them treat values of channels-last tensors as a matrix of places and channels, cut into parts of equally many
+places; all compute in fp32. Each part is computed by one thread, in one order: results do not depend on the number of
 threads.
 
 Compiled code lies in numba's cache, beside this file or, where that is read-only, in the user's cache folder: only the
@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from llvmlite.binding import get_host_cpu_features
 from numba import carray, cfunc, njit, types  # type: ignore[attr-defined]  # numba names no carray in __all__
+from numba.core import config
+from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic, models, register_model
 
 #: Contraction to fused multiply-adds is allowed, and no other change of order; NaNs and infinities pass.
@@ -124,7 +125,7 @@ def _narrow(number):
 
 @_intrinsic
 def _rounded(_: Any, number: Any) -> Any:
-    """As `_narrow`, by an instruction; NaNs stay NaNs."""
+    """As `_narrow`, by an instruction; NaNs stay NaNs, and numbers below 2^-126 may become 0."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         return builder.bitcast(builder.fptrunc(values[0], _BFloat()), ir.IntType(16))
@@ -132,8 +133,14 @@ def _rounded(_: Any, number: Any) -> Any:
     return types.uint16(types.float32), generate
 
 
-#: As `_narrow`, the fastest way. Without the instruction LLVM would call a function that is not there.
-_narrow_fast = _rounded if get_host_cpu_features().get("avx512bf16") else _narrow
+def _has_rounding() -> bool:
+    """Whether numba compiles for a processor that has it; for others LLVM calls a function that is not there."""
+    wanted: str | None = getattr(config, "CPU_FEATURES", None)  # from NUMBA_CPU_FEATURES and its like
+    features = get_host_cpu_features() if wanted is None else wanted
+    return "+avx512bf16" in features.split(",")
+
+
+_narrow_fast = _rounded if _has_rounding() else _narrow
 
 
 @_jit

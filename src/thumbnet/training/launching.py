@@ -64,18 +64,20 @@ class Kernels:
         return -(-channels // self._kernels.LANES) * self._kernels.LANES
 
     def run(
-        self, kernel: str, parts: int, places: int, channels: int, step: int, *tensors: Tensor | int | None
+        self, kernel: str, parts: int, places: int, channels: int, step: int, *arguments: Tensor | int | None
     ) -> None:
         """Runs a kernel over all parts.
 
         Args:
             kernel: its name, with that of an activation after a dot where it takes one.
-            parts, places, channels: the values lie as (parts, places, channels).
-            step: values from one part's coefficients to the next one's: `channels`, or 0 where all share theirs.
-            tensors: what the kernel reads and writes, contiguous in this sense; and further numbers.
+            parts, places, channels: the values lie as (parts, places, channels), where the kernel does not say
+                otherwise; no more threads than parts run it.
+            step: one more size. For most kernels it is that from one part's coefficients to the next one's: `channels`,
+                or 0 where all share theirs.
+            arguments: what the kernel reads and writes, contiguous in this sense; None is none; and further numbers.
         """
-        arguments = (ctypes.c_int64 * self._kernels.ARGUMENTS)(0, parts, places, channels, step)
-        for place, tensor in enumerate(tensors, self._kernels.TENSORS):
-            arguments[place] = tensor.data_ptr() if isinstance(tensor, Tensor) else tensor or 0
+        table = (ctypes.c_int64 * self._kernels.ARGUMENTS)(0, parts, places, channels, step)
+        for place, argument in enumerate(arguments, self._kernels.TENSORS):
+            table[place] = argument.data_ptr() if isinstance(argument, Tensor) else argument or 0
         threads = min(torch.get_num_threads(), parts)
-        self._parallel(self._kernels.compiled(kernel).address, ctypes.addressof(arguments), threads, 0)
+        self._parallel(self._kernels.compiled(kernel).address, ctypes.addressof(table), threads, 0)

@@ -12,8 +12,8 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from pickle import UnpicklingError
 from types import TracebackType
 from typing import Any, Self
 
@@ -23,6 +23,7 @@ from torch import nn
 
 from thumbnet import nets, training
 from thumbnet.files import fresh_file
+from thumbnet.training.devices import bf16_instructions
 
 State = dict[str, Any]
 
@@ -33,6 +34,10 @@ _SHARE = 0.01
 _FORGOTTEN = 14 * 24 * 3600
 
 
+#: Seconds in which another process may come to its end, after Ctrl-C for instance.
+_PATIENCE = 10.0
+
+
 class Checkpoint:
     """The file of one training, as a context: within it no other process has it.
 
@@ -40,19 +45,20 @@ class Checkpoint:
     at this moment, beside which this one has no checkpoint.
 
     Args:
-        folder: of all checkpoints; it is made when there is one to write.
+        folder: of all checkpoints; it is made.
         facts: all that the training depends on, as plain values. The library's own modules, PyTorch's version and the
-            instructions that it computes with are added: others begin anew.
+            instructions that it computes with are added: with others it begins anew.
 
     Attributes:
         key: of the training, 32 hex digits.
     """
 
     def __init__(self, folder: Path, facts: Mapping[str, Any]) -> None:
-        known = [sorted(facts.items()), torch.__version__, torch.backends.cpu.get_cpu_capability(), _sources()]
+        tools = torch.__version__, _version("numba"), torch.backends.cpu.get_cpu_capability(), bf16_instructions()
+        known = [sorted(facts.items()), tools, _sources()]
         self.key = hashlib.sha256(repr(known).encode()).hexdigest()[:32]
         self._file = folder / f"{self.key}.pt"
-        self._lock = filelock.FileLock(folder / f"{self.key}.lock", timeout=0)
+        self._lock = filelock.FileLock(folder / f"{self.key}.lock", timeout=_PATIENCE)
         self._due = 0.0
         self._warned = False
 
@@ -62,6 +68,7 @@ class Checkpoint:
             folder.mkdir(parents=True, exist_ok=True)
             _forget(folder)
             self._lock.acquire()
+            os.utime(self._lock.lock_file)  # it may have been left by one that was killed, long ago
         except filelock.Timeout:
             print(f"warning: another process trains the same at this moment, and has the checkpoint {self._file}; this "
                   "one has none", file=sys.stderr)  # fmt: skip
@@ -75,7 +82,7 @@ class Checkpoint:
         if self.held:
             with contextlib.suppress(OSError):
                 Path(self._lock.lock_file).unlink(missing_ok=True)
-            self._lock.release()
+                self._lock.release()
 
     @property
     def held(self) -> bool:
@@ -94,7 +101,7 @@ class Checkpoint:
             state: State = torch.load(self._file, map_location="cpu", weights_only=True)
         except FileNotFoundError:
             return None
-        except (OSError, EOFError, RuntimeError, UnpicklingError, zipfile.BadZipFile) as error:
+        except Exception as error:  # zipfile, pickle and PyTorch raise many kinds where bytes are damaged
             print(f"warning: {self._file} cannot be read, so that the training begins anew: {error}", file=sys.stderr)
             return None
         return state
@@ -113,6 +120,7 @@ class Checkpoint:
                 torch.save(state(), file)
                 file.flush()
                 os.fsync(file.fileno())  # or a machine that goes down may leave a file of zeros
+            os.utime(self._lock.lock_file)
         except (OSError, RuntimeError) as error:  # PyTorch makes a RuntimeError of a full disk
             self._warn(error)
         now = time.monotonic()
@@ -141,6 +149,12 @@ def hash_weights(networks: Iterable[nn.Module]) -> str:
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
             digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
+
+
+def _version(package: str) -> str:
+    with contextlib.suppress(PackageNotFoundError):
+        return version(package)
+    return "none"
 
 
 def _forget(folder: Path) -> None:
