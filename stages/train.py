@@ -78,9 +78,8 @@ def train_member(params: Params, member: str) -> None:
         Checkpoint(paths.checkout_root() / paths.CHECKPOINTS, facts) as checkpoint,
         TrainingRun(params, member, hash_data(data)) as run,
     ):
-        run.tag(device=describe(device), precision=number_format, layers=layers)
-        if checkpoint.held:
-            run.tag(checkpoint=checkpoint.key)
+        tags = {"checkpoint": checkpoint.key} if checkpoint.held else {}
+        run.tag(device=describe(device), precision=number_format, layers=layers, **tags)
         with TrainingProgress(member, params.train.epochs, batches, len(train)) as progress:
 
             def on_epoch(epochs: list[Epoch]) -> None:

@@ -143,7 +143,8 @@ def fit_seeds(
         on_batch: called after each batch of each trainer: k networks in one have a batch together.
         on_resume: called before all others with the number of epochs that `checkpoint` holds, if it does; `on_epoch`
             is called with each of them then, as if they had just been trained.
-        checkpoint: of the same training, to go on from where there is one, and to be kept up; the caller removes it.
+        checkpoint: of the same training, to go on from where there is one, and to be kept up; the caller removes it,
+            unless the training diverges.
 
     Returns:
         What each training came to, in the order of `classifiers`.
@@ -164,14 +165,14 @@ def fit_seeds(
         for number in range(1, done + 1):
             tell(number)
     for number in range(done + 1, recipe.train.epochs + 1):
-        for trainer in trainers:
-            if not all(course.ended for course in trainer.courses):
-                try:
+        try:
+            for trainer in trainers:
+                if not all(course.ended for course in trainer.courses):
                     trainer.run_epoch(number, validation, on_batch)
-                except UserError:  # it has diverged, and would do so again
-                    if checkpoint:
-                        checkpoint.remove()
-                    raise
+        except UserError:  # it has diverged, and would do so again
+            if checkpoint:
+                checkpoint.remove()
+            raise
         tell(number)
         if all(course.ended for course in courses):
             break

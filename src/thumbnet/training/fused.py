@@ -1,6 +1,6 @@
 """Normalisation, activation and the sum with a layer's input as one step, and max pooling, for bf16 on CPUs.
 
-A 1×1 convolution that max pooling follows is one step with it.
+Images are scaled straight to bf16, and a 1×1 convolution that max pooling follows is one step with it.
 
 Beside its convolutions a network passes over its maps again and again, bound by memory. PyTorch makes four passes
 forwards and five backwards for batch normalisation, SiLU and a sum; here they are two and two. Weights, running
@@ -8,9 +8,9 @@ statistics and results are PyTorch's within bf16's rounding, and closer to fp32'
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -47,7 +47,7 @@ def fuse(model: nn.Module, precision: torch.dtype) -> Callable[[Tensor], Tensor]
     if not can_fuse(model, precision):
         return model
     assert isinstance(model, Classifier)
-    return functools.partial(_call, model, faster_all(list(model.network.children())))
+    return functools.partial(_call, model, faster_all(model.network.children()))
 
 
 def can_fuse(model: nn.Module, precision: torch.dtype) -> bool:
@@ -56,7 +56,7 @@ def can_fuse(model: nn.Module, precision: torch.dtype) -> bool:
         return False
     if precision != torch.bfloat16 or model.mean.device.type != "cpu":
         return False
-    layers = faster_all(list(model.network.children()))
+    layers = faster_all(model.network.children())
     needed = {kernel for layer in layers if isinstance(layer, _Block | _Pool | _ConvPool) for kernel in layer.needs}
     return bool(needed) and can_have(needed | {"scale"})
 
@@ -87,10 +87,10 @@ def _scale(classifier: Classifier, images: Tensor) -> Tensor:
     return scaled.movedim(-1, -3)
 
 
-def faster_all(modules: list[nn.Module]) -> list[Callable[[Tensor], Tensor]]:
+def faster_all(modules: Iterable[nn.Module]) -> list[Callable[[Tensor], Tensor]]:
     """What does the same as modules one after the other; two of them may become one."""
     layers: list[Callable[[Tensor], Tensor]] = []
-    rest = modules
+    rest = list(modules)
     while rest:
         pair = _find_conv_pool(rest)
         layers.append(pair or faster(rest[0]))
@@ -100,7 +100,7 @@ def faster_all(modules: list[nn.Module]) -> list[Callable[[Tensor], Tensor]]:
 
 def faster(module: nn.Module) -> Callable[[Tensor], Tensor]:
     """What does the same as a token's module in training, or the module itself."""
-    if isinstance(module, nn.MaxPool2d) and _has_kernel(module):
+    if _halves_maps(module):
         return _Pool(module)
     if isinstance(module, _Norm):
         return _Block([module], residual=False)
@@ -252,8 +252,16 @@ class _NormAct(Function):
         return dz, of_weight, of_bias, dy if ctx.adds else None, None, None
 
 
-def _has_kernel(module: nn.MaxPool2d) -> bool:
-    return (module.kernel_size, module.stride, module.padding) == (2, 2, 0)
+def _halves_maps(module: nn.Module) -> TypeGuard[nn.MaxPool2d]:
+    """Whether it is max pooling of 2×2 places, which has kernels."""
+    return isinstance(module, nn.MaxPool2d) and (module.kernel_size, module.stride, module.padding) == (2, 2, 0)
+
+
+def _make_pooled(x: Tensor, channels: int) -> tuple[Tensor, Tensor]:
+    """Room for the largest value of each 2×2 places of a map, in so many channels, and for which of them it was."""
+    images, _, height, width = x.shape
+    y = torch.empty((images, channels, height // 2, width // 2), dtype=x.dtype, memory_format=torch.channels_last)
+    return y, torch.empty_like(y, dtype=torch.uint8)
 
 
 class _Pool:
@@ -282,8 +290,7 @@ class _MaxPool(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         images, channels, height, width = ctx.shape = x.shape
-        y = torch.empty((images, channels, height // 2, width // 2), dtype=x.dtype, memory_format=torch.channels_last)
-        which = torch.empty_like(y, dtype=torch.uint8)
+        y, which = _make_pooled(x, channels)
         x = x.contiguous(memory_format=torch.channels_last)
         get_kernels().run("pool", images, height * width, channels, height // 2, x, y, which)
         ctx.save_for_backward(which)
@@ -339,7 +346,7 @@ def _find_conv_pool(modules: list[nn.Module]) -> _ConvPool | None:
     conv, pool = modules[:2]
     if type(conv) is nn.Sequential and len(conv) == 1:
         conv = conv[0]
-    if type(conv) is not nn.Conv2d or not isinstance(pool, nn.MaxPool2d) or not _has_kernel(pool):
+    if type(conv) is not nn.Conv2d or not _halves_maps(pool):
         return None
     is_plain = (conv.kernel_size, conv.stride, conv.padding, conv.groups) == ((1, 1), (1, 1), (0, 0), 1)
     most, products = max(conv.in_channels, conv.out_channels), conv.in_channels * conv.out_channels
@@ -353,9 +360,7 @@ class _ConvMaxPool(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         images, channels, height, width = x.shape
-        shape = (images, len(weight), height // 2, width // 2)
-        y = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
-        which = torch.empty_like(y, dtype=torch.uint8)
+        y, which = _make_pooled(x, len(weight))
         x, weight = x.contiguous(memory_format=torch.channels_last), weight.contiguous()
         lines = images * height // 2
         parts = get_kernels().divide(lines, 2 * width * channels)

@@ -29,6 +29,9 @@ _intrinsic: Any = intrinsic  # its type counts the argument that only numba pass
 #: The activations that kernels know, and their numbers there.
 ACTIVATIONS = {"none": 0, "relu": 1, "leaky_relu": 2, "elu": 3, "silu": 4, "tanh": 5, "selu": 6}
 
+#: The last of them that takes no exponential.
+ACTIVATIONS_WITHOUT_EXP = ACTIVATIONS["leaky_relu"]
+
 #: A row of coefficients is to stay in the processor's nearest cache: layers of more channels are left to PyTorch.
 MOST_CHANNELS = 1024
 
@@ -64,19 +67,6 @@ def _number(_: Any, bits: Any) -> Any:
     return types.float32(types.uint32), lambda context, builder, signature, values: builder.bitcast(
         values[0], ir.FloatType()
     )
-
-
-class _BFloat(ir.Type):  # type: ignore[misc]  # llvmlite has no types
-    """LLVM's type of bf16 numbers, which llvmlite has no name for."""
-
-    def _to_string(self) -> str:
-        return "bfloat"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _BFloat)
-
-    def __hash__(self) -> int:
-        return hash(_BFloat)
 
 
 @_intrinsic
@@ -123,6 +113,19 @@ def _narrow(number):
     return u16((bits + u32(0x7FFF) + ((bits >> u32(16)) & u32(1))) >> u32(16))
 
 
+class _BFloat(ir.Type):  # type: ignore[misc]  # llvmlite has no types
+    """LLVM's type of bf16 numbers, which llvmlite has no name for."""
+
+    def _to_string(self) -> str:
+        return "bfloat"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _BFloat)
+
+    def __hash__(self) -> int:
+        return hash(_BFloat)
+
+
 @_intrinsic
 def _rounded(_: Any, number: Any) -> Any:
     """As `_narrow`, by an instruction; NaNs stay NaNs, and numbers below 2^-126 may become 0."""
@@ -140,13 +143,14 @@ def _has_rounding() -> bool:
     return "+avx512bf16" in features.split(",")
 
 
+#: As `_narrow`, the faster way of this processor.
 _narrow_fast = _rounded if _has_rounding() else _narrow
 
 
 @_jit
 def _narrow_activated(kind, number):
-    """As `_narrow`; beside little else LLVM takes the instruction for too dear, and makes no vectors."""
-    return _narrow_fast(number) if kind > 2 else _narrow(number)
+    """As `_narrow`; beside less than an exponential LLVM takes the instruction for too dear, and makes no vectors."""
+    return _narrow_fast(number) if kind > ACTIVATIONS_WITHOUT_EXP else _narrow(number)
 
 
 @_intrinsic
@@ -195,7 +199,8 @@ def _exp(x, constants, negative=False):
 
 @_jit
 def _sigmoid(z, constants):
-    return constants[8] / (constants[8] + _exp(z, constants, True))
+    one = constants[-1]
+    return one / (one + _exp(z, constants, True))
 
 
 @_jit
@@ -226,7 +231,7 @@ def _slope(kind, z, constants):
         return f32(1.0) if z > f32(0.0) else _exp(z, constants)
     if kind == 4:
         part = _sigmoid(z, constants)
-        return part * (constants[8] + z * (constants[8] - part))
+        return part * (constants[-1] + z * (constants[-1] - part))
     if kind == 5:
         part = _sigmoid(f32(2.0) * z, constants)
         return f32(4.0) * part * (f32(1.0) - part)
@@ -698,7 +703,7 @@ def _zeros(size):
 
 
 @_jit
-def _whole(channels):
+def filled_up(channels):
     """Channels, and as many more as fill up the last lanes."""
     return (channels + LANES - 1) // LANES * LANES
 
@@ -708,7 +713,7 @@ def _space(source, target, count, channels):
     """Moves rows of channels apart, so that each begins a whole number of lanes after the one before it."""
     for row in range(count):
         for channel in range(0, channels, LANES):
-            _store(target, row * _whole(channels) + channel, _load(source, row * channels + channel))
+            _store(target, row * filled_up(channels) + channel, _load(source, row * channels + channel))
 
 
 @_jit
@@ -716,7 +721,7 @@ def _close(source, target, count, channels):
     """Moves them together again; lanes beyond a row are overwritten by the next one."""
     for row in range(count):
         for channel in range(0, channels, LANES):
-            _store(target, row * channels + channel, _load(source, row * _whole(channels) + channel))
+            _store(target, row * channels + channel, _load(source, row * filled_up(channels) + channel))
 
 
 def _conv_pool(arguments):
@@ -732,7 +737,7 @@ def _conv_pool(arguments):
     biases = carray(_floats(a[TENSORS + 2]), outputs, np.float32)
     y = carray(_halves(a[TENSORS + 3]), parts * lines * results, np.uint16)
     which = carray(_bytes(a[TENSORS + 4]), parts * lines * results, np.uint8)
-    spaced = _whole(outputs)
+    spaced = filled_up(outputs)
     columns = _zeros(channels * spaced)
     summands = _zeros(spaced)
     for output in range(outputs):
@@ -795,7 +800,7 @@ def _conv_unpool(arguments):
     """
     a = carray(arguments, (ARGUMENTS,), np.int64)
     parts, lines, channels, outputs, width = a[PARTS], a[PLACES], a[CHANNELS], a[STEP], a[TENSORS + 4]
-    line, results, spaced = 2 * width * channels, width * outputs, _whole(channels)
+    line, results, spaced = 2 * width * channels, width * outputs, filled_up(channels)
     x = carray(_halves(a[TENSORS]), parts * lines * 2 * line, np.uint16)
     dy = carray(_halves(a[TENSORS + 1]), parts * lines * results, np.uint16)
     which = carray(_bytes(a[TENSORS + 2]), parts * lines * results, np.uint8)

@@ -61,7 +61,7 @@ class Kernels:
 
     def fill_up(self, channels: int) -> int:
         """Channels, and as many more as 1×1 convolutions compute with besides."""
-        return -(-channels // self._kernels.LANES) * self._kernels.LANES
+        return int(self._kernels.filled_up.py_func(channels))
 
     def run(
         self, kernel: str, parts: int, places: int, channels: int, step: int, *arguments: Tensor | int | None

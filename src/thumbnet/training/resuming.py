@@ -33,7 +33,6 @@ _SHARE = 0.01
 #: Seconds after which a checkpoint is taken for one that nobody goes on with.
 _FORGOTTEN = 14 * 24 * 3600
 
-
 #: Seconds in which another process may come to its end, after Ctrl-C for instance.
 _PATIENCE = 10.0
 
@@ -120,7 +119,7 @@ class Checkpoint:
                 torch.save(state(), file)
                 file.flush()
                 os.fsync(file.fileno())  # or a machine that goes down may leave a file of zeros
-            os.utime(self._lock.lock_file)
+            os.utime(self._lock.lock_file)  # or another training would take it for forgotten
         except (OSError, RuntimeError) as error:  # PyTorch makes a RuntimeError of a full disk
             self._warn(error)
         now = time.monotonic()
