@@ -1,5 +1,6 @@
 """The steps of each optimizer, what weight decay pulls to zero, and which weights Muon takes."""
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -51,6 +52,35 @@ def test_two_steps_are_those_of_the_paper(
         optimizer.step()
         seen.append(layer.weight.item())
     assert seen == pytest.approx(after, abs=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("momentum", "nesterov", "decay"), [(0.0, False, 0.0), (0.0, False, 0.1), (0.9, False, 0.0), (0.9, True, 0.1)]
+)
+def test_sgd_is_pytorchs_to_the_last_bit_with_gradients_missing_and_states_restored(
+    momentum: float, nesterov: bool, decay: float
+) -> None:
+    """Step 3 has no gradient of a kernel, step 4 none at all; before step 6 the state goes through a checkpoint."""
+    ours = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(27, 2))
+    theirs = copy.deepcopy(ours)
+    params = optimizer_params(momentum=momentum, nesterov=nesterov, weight_decay=decay)
+    optimizer = make_optimizer(ours, params)
+    reference = torch.optim.SGD(make_optimizer(theirs, params).param_groups)
+    for step in range(1, 9):
+        for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+            is_missing = step == 4 or (step == 3 and mine is ours[0].weight)
+            mine.grad = None if is_missing else torch.randn_like(mine)
+            other.grad = None if mine.grad is None else mine.grad.clone()
+        if step == 6:
+            restored = make_optimizer(ours, params)
+            restored.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+            optimizer = restored
+        optimizer.step()
+        reference.step()
+        for name, value in ours.named_parameters():
+            assert torch.equal(value, theirs.get_parameter(name)), (step, name)
+    optimizer.zero_grad()
+    assert all(value.grad is None for value in ours.parameters())
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -133,18 +133,17 @@ class Average:
         self.module = copy.deepcopy(module).requires_grad_(False)
         self._decay = decay
         self._steps = 0
-        followed, followers = _state(module), _state(self.module)
-        self._sums = [pair for pair in zip(followers, followed, strict=True) if pair[0].is_floating_point()]
-        self._counters = [pair for pair in zip(followers, followed, strict=True) if not pair[0].is_floating_point()]
+        self._followers, self._followed = _split(_state(self.module)), _split(_state(module))
 
     @torch.no_grad()
     def follow(self) -> None:
         """To be called after each step of the optimizer; the first makes an exact copy."""
         keep = min(self._decay, (1 + self._steps) / (10 + self._steps)) if self._steps else 0.0
         self._steps += 1
-        torch._foreach_lerp_([mine for mine, _ in self._sums], [other for _, other in self._sums], 1 - keep)
-        if self._counters:  # of batch normalisation
-            torch._foreach_copy_([mine for mine, _ in self._counters], [other for _, other in self._counters])
+        (ours, our_counters), (theirs, their_counters) = self._followers, self._followed
+        torch._foreach_lerp_(ours, theirs, 1 - keep)
+        if our_counters:  # of batch normalisation
+            torch._foreach_copy_(our_counters, their_counters)
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""
@@ -174,3 +173,9 @@ def _squared_norms(tensors: list[Tensor], stacked: bool) -> Tensor:
 
 def _state(module: nn.Module) -> list[Tensor]:
     return [*(parameter.detach() for parameter in module.parameters()), *module.buffers()]
+
+
+def _split(tensors: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """Those of real numbers, and those of whole ones."""
+    real, whole = ([tensor for tensor in tensors if tensor.is_floating_point() == is_real] for is_real in (True, False))
+    return real, whole
