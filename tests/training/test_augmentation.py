@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from thumbnet.params import AugmentParams
-from thumbnet.training.augmentation import Augmenter, blacken, crop, mirror, preview, turn_and_shift
+from thumbnet.params import AugmentParams, Border
+from thumbnet.training.augmentation import Augmenter, blacken, crop, mirror, move, preview, turn_and_shift
+from thumbnet.training.launching import can_have
 
 OFF: dict[str, Any] = {
     "flip": "none", "rotation": 0.0, "shift": 0.0, "crop": 0, "border": "black", "cutout": 0, "pixel_noise": 0.0
@@ -136,9 +137,40 @@ def test_quarter_turns_and_whole_pixels_are_exact(
     degrees: float, down: float, right: float, expected: Callable[[NDArray[Any]], NDArray[Any]]
 ) -> None:
     images = distinct((8, 8, 3))
-    turn, fall, move = (torch.full((COUNT,), value) for value in (degrees, down, right))
-    changed = turn_and_shift(images, turn, fall, move, "black")
+    turn, fall, aside = (torch.full((COUNT,), value) for value in (degrees, down, right))
+    changed = turn_and_shift(images, turn, fall, aside, "black")
     np.testing.assert_allclose(changed, [expected(image) for image in images.numpy()], atol=1e-2)
+
+
+@pytest.mark.skipif(not can_have({"move"}), reason="PyTorch's loops do not run on GNU's OpenMP here")
+@pytest.mark.parametrize("shape", [*SHAPES, (4, 6, 2), (32, 32, 3)], ids=str)
+@pytest.mark.parametrize("border", ["black", "reflect"])
+@pytest.mark.parametrize("pad", [0, 2, 15])
+@pytest.mark.parametrize("moves", [(True, True), (True, False), (False, True)], ids=str)
+def test_the_kernel_moves_pixels_as_the_operations_do(
+    shape: tuple[int, int, int], border: Border, pad: int, moves: tuple[bool, bool]
+) -> None:
+    images, chosen = distinct(shape, 9), torch.tensor([3, 8, 0, 3, 5] * 20)
+    corners = torch.randint(2 * pad + 1, (2, len(chosen)), generator=generator(3))
+    mirrored = torch.rand(len(chosen), generator=generator(4)) < 0.5
+    expected = images[chosen]
+    if moves[0]:
+        expected = crop(expected, corners[0], corners[1], pad, border)
+    if moves[1]:
+        expected = mirror(expected, mirrored)
+    given = (corners if moves[0] else None, mirrored if moves[1] else None)
+    assert torch.equal(move(images, chosen, *given, pad if moves[0] else 0, border), expected)
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"flip": "random"}, {"flip": "alternating"}, {"crop": 2}, {"crop": 3, "border": "reflect"}, ALL]
+)
+def test_a_training_sees_the_same_with_the_kernel_and_without(changes: dict[str, Any]) -> None:
+    images, chosen = distinct((9, 8, 3), 20), torch.tensor([7, 1, 19, 0, 7])
+    params = AugmentParams(**{**OFF, **changes})
+    ours, plain = (Augmenter(params, len(images), generator(), kernels) for kernels in (True, False))
+    for epoch in (1, 2):
+        assert torch.equal(ours(images, chosen, epoch), plain(images, chosen, epoch))
 
 
 def dots(side: int, row: int, column: int, count: int) -> Tensor:
@@ -203,7 +235,7 @@ def test_alternating_flips_show_each_image_mirrored_in_every_second_epoch(count:
     for epoch in (1, 2, 3, 4):
         seen = torch.zeros(count, dtype=torch.bool)
         for chosen in places.split(3):
-            changed = augmenter(images[chosen], chosen, epoch)
+            changed = augmenter(images, chosen, epoch)
             seen[chosen] = (changed == images[chosen].flip(2)).flatten(1).all(1)
             assert torch.equal(changed[~seen[chosen]], images[chosen][~seen[chosen]])
         mirrored.append(seen)
@@ -268,7 +300,7 @@ def test_squares_are_put_on_turned_images_and_noise_on_everything() -> None:
 def test_what_is_off_draws_nothing() -> None:
     images, source = distinct((5, 4, 3)), generator()
     before = source.get_state()
-    assert Augmenter(AugmentParams(**OFF), COUNT, source)(images, torch.arange(COUNT), 1) is images
+    assert torch.equal(Augmenter(AugmentParams(**OFF), COUNT, source)(images, torch.arange(COUNT), 1), images)
     assert torch.equal(source.get_state(), before)
 
 

@@ -11,6 +11,7 @@ They come in this order, and those that are off cost nothing:
 the same on every device.
 """
 
+import functools
 import math
 
 import numpy as np
@@ -20,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from thumbnet.params import AugmentParams, Border
+from thumbnet.training.launching import can_have, get_kernels
 from thumbnet.training.sending import send
 
 
@@ -30,25 +32,27 @@ class Augmenter:
         params: which changes.
         count: images in the training split.
         generator: of the CPU.
+        kernels: whether crops and mirrors may be left to the kernel that makes both in one pass, on CPUs.
 
     Attributes:
         changes: whether any change is on.
     """
 
-    def __init__(self, params: AugmentParams, count: int, generator: torch.Generator) -> None:
+    def __init__(self, params: AugmentParams, count: int, generator: torch.Generator, kernels: bool = False) -> None:
         self.changes = any(value not in ("none", 0) for value in params.model_dump(exclude={"border"}).values())
         self._params = params
         self._generator = generator
+        self._has_kernel = kernels and bool(params.crop or params.flip != "none") and can_have({"move"})
         self._mirrored_first = torch.zeros(0, dtype=torch.bool)  # (count,): the half that alternating flips begin with
         if params.flip == "alternating":
             self._mirrored_first = torch.randperm(count, generator=generator) < (count + 1) // 2
 
     def __call__(self, images: Tensor, chosen: Tensor, epoch: int) -> Tensor:
-        """Changes one batch.
+        """Cuts one batch out of the training split, and changes it.
 
         Args:
-            images: (n, height, width, channels), uint8; they stay as they are.
-            chosen: (n,), int64, on the images' device: their places in the training split.
+            images: (count, height, width, channels), uint8, of the whole split; they stay as they are.
+            chosen: (n,), int64, on the images' device: the places of the batch.
             epoch: counted from 1.
 
         Returns:
@@ -56,11 +60,21 @@ class Augmenter:
             beyond these bounds after noise.
         """
         params, device = self._params, images.device
+        corners = mirrored = None
         if params.crop:
-            top, left = send(torch.randint(2 * params.crop + 1, (2, len(images)), generator=self._generator), device)
-            images = crop(images, top, left, params.crop, params.border)
+            draws = torch.randint(2 * params.crop + 1, (2, len(chosen)), generator=self._generator)
+            corners = send(draws, device)
         if params.flip != "none":
-            images = mirror(images, self._mirrored(chosen, epoch))
+            mirrored = self._mirrored(chosen, epoch)
+        if self._has_kernel and device.type == "cpu" and images.is_contiguous():
+            images = move(images, chosen, corners, mirrored, params.crop, params.border)
+        else:
+            # Rows are copied: ten times as fast as indexing, which goes byte by byte.
+            images = images.index_select(0, chosen)
+            if corners is not None:
+                images = crop(images, corners[0], corners[1], params.crop, params.border)
+            if mirrored is not None:
+                images = mirror(images, mirrored)
         if params.rotation or params.shift:
             turn, down, right = 2 * send(torch.rand(3, len(images), generator=self._generator), device) - 1
             degrees, down, right = params.rotation * turn, params.shift * down, params.shift * right
@@ -159,6 +173,41 @@ def mirror(images: Tensor, mirrored: Tensor) -> Tensor:
     # As torch.where, in a third of the time: a ^ (a ^ b) is b.
     chosen = mirrored.to(torch.uint8).neg_()[:, None, None, None]  # all bits, or none
     return images.flip(2).bitwise_xor_(images).bitwise_and_(chosen).bitwise_xor_(images)
+
+
+def move(
+    images: Tensor, chosen: Tensor, corners: Tensor | None, mirrored: Tensor | None, pad: int, border: Border
+) -> Tensor:
+    """Some images, cropped as by `crop` and then mirrored as by `mirror`: on CPUs, by a kernel, in one pass.
+
+    Args:
+        images: (count, height, width, channels), uint8, contiguous.
+        chosen: (n,), int64: which images.
+        corners: (2, n), int64: `top` and `left`; or None.
+        mirrored: (n,), bool; or None.
+        pad, border: as for `crop`.
+
+    Returns:
+        (n, height, width, channels), uint8.
+    """
+    count, (_, height, width, channels) = len(chosen), images.shape
+    top, left = torch.zeros(2, count, dtype=torch.int64) if corners is None else corners
+    mirrored = torch.zeros(count, dtype=torch.bool) if mirrored is None else mirrored
+    rows, columns = _origins(height, pad, border), _origins(width, pad, border)
+    moved = torch.empty(count, height, width, channels, dtype=torch.uint8)
+    tensors = (images, chosen, top, left, mirrored, rows, columns, moved)
+    get_kernels().run("move", count, height, channels, width, *tensors, pad)
+    return moved
+
+
+@functools.cache
+def _origins(side: int, pad: int, border: Border) -> Tensor:
+    """Where each pixel of a widened side comes from, -1 for black; (side + 2·pad,), int64."""
+    device = torch.device("cpu")
+    if border == "reflect":
+        return _reflected(side, pad, device)
+    place = torch.arange(-pad, side + pad, device=device)
+    return place.where((place >= 0) & (place < side), -1)
 
 
 def turn_and_shift(images: Tensor, degrees: Tensor, down: Tensor, right: Tensor, border: Border) -> Tensor:

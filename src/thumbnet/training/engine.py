@@ -252,11 +252,12 @@ class _Trainer:
             self._model = Stacked(cast(list[Classifier], classifiers))
         self._call: Callable[[Tensor], Tensor]  # the same network, faster
         self._call = torch.compile(self._model) if recipe.train.compile else fuse(self._model, precision)
+        has_kernels = not recipe.train.compile and self._call is not self._model
         self._train = train
         self._recipe = recipe
         self._precision = precision
         self._generators = [torch.Generator().manual_seed(course.seed) for course in courses]
-        self._augmenters = [Augmenter(recipe.augment, len(train), generator) for generator in self._generators]
+        self._augmenters = [Augmenter(recipe.augment, len(train), own, has_kernels) for own in self._generators]
         batches, l2 = batches_per_epoch(len(train), recipe.train.batch_size), recipe.regularisation.l2
         self._copies: Copies | None = None
         if not recipe.train.compile:
@@ -345,15 +346,17 @@ class _Trainer:
         orders = (shuffled_places(self._train, size, generator) for generator in self._generators)
         for places in zip(*orders, strict=True):
             if len(places) == 1:
-                images, labels = self._train.choose(places[0])
-                yield self._augmenters[0](images, places[0], number), labels
+                labels = self._train.labels.index_select(0, places[0])
+                yield self._augmenters[0](self._train.images, places[0], number), labels
+                continue
+            together = torch.cat(places)
+            if self._augmenters[0].changes:
+                one_by_one = zip(self._augmenters, places, strict=True)
+                images = torch.stack([augment(self._train.images, own, number) for augment, own in one_by_one])
             else:
-                images, labels = self._train.choose(torch.cat(places))
-                images, labels = images.view(len(places), -1, *images.shape[1:]), labels.view(len(places), -1)
-                if self._augmenters[0].changes:
-                    one_by_one = zip(self._augmenters, images, places, strict=True)
-                    images = torch.stack([augment(own, chosen, number) for augment, own, chosen in one_by_one])
-                yield images, labels
+                images = self._train.images.index_select(0, together)
+                images = images.view(len(places), -1, *images.shape[1:])
+            yield images, self._train.labels.index_select(0, together).view(len(places), -1)
 
     def _descend(self, images: Tensor, labels: Tensor, penalty_sum: Tensor) -> tuple[Tensor, Tensor]:
         """One step of the optimizer on one batch.

@@ -81,9 +81,9 @@ def _scale(classifier: Classifier, images: Tensor) -> Tensor:
     """What `Classifier.scale` gives, as autocast hands it to a convolution: in bf16."""
     if images.dtype != torch.uint8 or not images.is_contiguous() or classifier.mean.dtype != torch.float32:
         return classifier.scale(images)
-    mean, std = (each.expand(images.shape[1:]).contiguous() for each in (classifier.mean, classifier.std))
+    mean, std = classifier.mean, classifier.std
     scaled = torch.empty(images.shape, dtype=torch.bfloat16)
-    get_kernels().run("scale", len(images), mean.numel(), 1, 0, images, mean, std, scaled)
+    get_kernels().run("scale", len(images), images.numel() // len(images), 1, mean.numel(), images, mean, std, scaled)
     return scaled.movedim(-1, -3)
 
 
@@ -193,14 +193,22 @@ class _Cut:
 
 
 def _cut(x: Tensor, norm: _Norm, name: str) -> _Cut:
-    images, channels, height, width = x.shape
-    if isinstance(norm, nn.BatchNorm2d):
-        parts = get_kernels().divide(images * height * width, channels)
-        return _Cut(parts, images * height * width // parts, channels, 0, name)
-    return _Cut(images, height * width, channels, norm.num_groups if isinstance(norm, nn.GroupNorm) else channels, name)
+    groups = 0
+    if not isinstance(norm, nn.BatchNorm2d):
+        groups = norm.num_groups if isinstance(norm, nn.GroupNorm) else x.shape[1]
+    return _cut_shape(x.shape, groups, name)
 
 
 @functools.lru_cache(maxsize=256)  # a network has few different ones
+def _cut_shape(shape: tuple[int, ...], groups: int, name: str) -> _Cut:
+    images, channels, height, width = shape
+    if groups:
+        return _Cut(images, height * width, channels, groups, name)
+    parts = get_kernels().divide(images * height * width, channels)
+    return _Cut(parts, images * height * width // parts, channels, 0, name)
+
+
+@functools.lru_cache(maxsize=256)  # as few
 def _numbers(*values: float) -> Tensor:
     return torch.tensor(values, dtype=torch.float32)
 

@@ -92,6 +92,12 @@ def _bytes(_: Any, address: Any) -> Any:
 
 
 @_intrinsic
+def _integers(_: Any, address: Any) -> Any:
+    """An address of integers of 64 bits."""
+    return types.CPointer(types.int64)(types.int64), _to_pointer
+
+
+@_intrinsic
 def _floats(_: Any, address: Any) -> Any:
     """An address of fp32 values."""
     return types.CPointer(types.float32)(types.int64), _to_pointer
@@ -270,13 +276,91 @@ def _fold(row, channels, length):
 R1, R2, R3, R4, R5 = (place * MOST_CHANNELS for place in range(1, 6))
 
 
-def _scale(arguments):
-    """x (images, values) of bytes, mean and std (values) -> y in bf16: (x - mean) / std."""
+@_jit
+def _copy_pixel(source, place, target, column, channels):
+    """A pixel of a line, black where its place is negative."""
+    for channel in range(channels):
+        target[column * channels + channel] = source[place * channels + channel] if place >= 0 else u8(0)
+
+
+@_jit
+def _copy(source, target):
+    for i in range(len(target)):
+        target[i] = source[i]
+
+
+@_jit
+def _copy_mirrored(source, target, channels):
+    """Pixels from the last to the first; three channels by name, since loops of unknown length are slow."""
+    last = len(target) - channels
+    if channels == 3:
+        for i in range(0, len(target), 3):
+            target[u64(i)] = source[u64(last - i)]
+            target[u64(i + 1)] = source[u64(last - i + 1)]
+            target[u64(i + 2)] = source[u64(last - i + 2)]
+    else:
+        for i in range(0, len(target), channels):
+            for channel in range(channels):
+                target[u64(i + channel)] = source[u64(last - i + channel)]
+
+
+def _move(arguments):
+    """x (images, places, step, channels) of bytes, chosen -> y: the chosen ones of its images, cropped and mirrored.
+
+    parts: how many are chosen; places, step: height and width. Then top, left (parts): the first row and column that
+    are seen of an image with wider borders; mirrored (parts): 1 or 0; rows, columns: of an image that each row and
+    column with borders comes from, -1 for black; and how many pixels a border has.
+    """
     a = carray(arguments, (ARGUMENTS,), np.int64)
-    images, values = a[PARTS], a[PLACES]
+    count, height, channels, width, border = a[PARTS], a[PLACES], a[CHANNELS], a[STEP], a[TENSORS + 8]
+    line = width * channels
+    size = height * line
+    chosen = carray(_integers(a[TENSORS + 1]), count, np.int64)
+    tops, lefts = carray(_integers(a[TENSORS + 2]), count, np.int64), carray(_integers(a[TENSORS + 3]), count, np.int64)
+    mirrored = carray(_bytes(a[TENSORS + 4]), count, np.uint8)
+    rows = carray(_integers(a[TENSORS + 5]), height + 2 * border, np.int64)
+    columns = carray(_integers(a[TENSORS + 6]), width + 2 * border, np.int64)
+    y = carray(_bytes(a[TENSORS + 7]), count * size, np.uint8)
+    while True:
+        image = _take(arguments)
+        if image >= count:
+            break
+        x = carray(_bytes(a[TENSORS] + chosen[image] * size), size, np.uint8)
+        top, left, is_mirrored = tops[image], lefts[image], mirrored[image] != 0
+        # Columns from `begin` to `end` show pixels of the image that lie side by side, those beside them its border.
+        begin, end = min(max(border - left, 0), width), max(min(border - left, 0) + width, 0)
+        ours = columns[left : left + width]
+        if is_mirrored:
+            begin, end = width - end, width - begin
+            ours = ours[::-1]
+        if begin >= end:  # none
+            begin = end = width
+        for row in range(height):
+            target = y[image * size + row * line : image * size + (row + 1) * line]
+            from_row = rows[top + row]
+            if from_row < 0:
+                target[:] = u8(0)
+                continue
+            source = x[from_row * line : (from_row + 1) * line]
+            for column in range(begin):
+                _copy_pixel(source, ours[column], target, column, channels)
+            for column in range(end, width):
+                _copy_pixel(source, ours[column], target, column, channels)
+            seen = target[begin * channels : end * channels]
+            if is_mirrored and begin < end:
+                _copy_mirrored(source[ours[end - 1] * channels :], seen, channels)
+            elif begin < end:
+                _copy(source[ours[begin] * channels :], seen)
+
+
+def _scale(arguments):
+    """x (images, values) of bytes, mean and std (step), which repeat -> y in bf16: (x - mean) / std."""
+    a = carray(arguments, (ARGUMENTS,), np.int64)
+    images, values, period = a[PARTS], a[PLACES], a[STEP]
     x = carray(_bytes(a[TENSORS]), images * values, np.uint8)
-    mean = carray(_floats(a[TENSORS + 1]), values, np.float32)
-    std = carray(_floats(a[TENSORS + 2]), values, np.float32)
+    mean, std = np.empty(values, np.float32), np.empty(values, np.float32)
+    _repeat(carray(_floats(a[TENSORS + 1]), period, np.float32), mean, period, values)
+    _repeat(carray(_floats(a[TENSORS + 2]), period, np.float32), std, period, values)
     y = carray(_halves(a[TENSORS + 3]), images * values, np.uint16)
     while True:
         image = _take(arguments)
@@ -949,6 +1033,7 @@ def _adapt(arguments):
 
 
 BODIES: dict[str, Any] = {
+    "move": _move,
     "scale": _scale,
     "statistics": _statistics,
     "moments": _moments,

@@ -49,10 +49,12 @@ class Kernels:
         self._parallel = library.GOMP_parallel  # found in the library that PyTorch's own loops call
         self._parallel.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
         self._parallel.restype = None
+        self._table = ctypes.c_int64 * kernels.ARGUMENTS
+        self._addresses: dict[str, int] = {}  # of kernels that are ready
 
     def compile(self, kernel: str) -> None:
         """Has a kernel ready, so that its first run does not wait."""
-        self._kernels.compiled(kernel)
+        self._addresses[kernel] = self._kernels.compiled(kernel).address
 
     def divide(self, rows: int, channels: int) -> int:
         """Into how many parts to cut rows that share their coefficients: few, but enough for all threads."""
@@ -76,8 +78,8 @@ class Kernels:
                 or 0 where all share theirs.
             arguments: what the kernel reads and writes, contiguous in this sense; None is none; and further numbers.
         """
-        table = (ctypes.c_int64 * self._kernels.ARGUMENTS)(0, parts, places, channels, step)
-        for place, argument in enumerate(arguments, self._kernels.TENSORS):
-            table[place] = argument.data_ptr() if isinstance(argument, Tensor) else argument or 0
-        threads = min(torch.get_num_threads(), parts)
-        self._parallel(self._kernels.compiled(kernel).address, ctypes.addressof(table), threads, 0)
+        values = [argument.data_ptr() if isinstance(argument, Tensor) else argument or 0 for argument in arguments]
+        table = self._table(0, parts, places, channels, step, *values)
+        if kernel not in self._addresses:
+            self.compile(kernel)
+        self._parallel(self._addresses[kernel], table, min(torch.get_num_threads(), parts), 0)
