@@ -11,7 +11,7 @@ from thumbnet.training import kernels
 from thumbnet.training.kernels import BODIES
 from thumbnet.training.launching import can_have, get_kernels
 
-WITH_ACTIVATION = {"apply", "sums"}
+WITH_ACTIVATION = {"normalise", "differentiate"}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PyTorch's loops run on GNU's OpenMP on Linux")

@@ -130,7 +130,7 @@ class _Block:
         self._activation: nn.Module = nn.Identity()
         if self._after and type(self._after[0]) in _NAMES:
             self._name, self._activation = _NAMES[type(self._after[0])], self._after.pop(0)
-        self.needs = {"statistics", "moments", f"apply.{self._name}", f"sums.{self._name}", "gradients", "combine"}
+        self.needs = {f"normalise.{self._name}", f"differentiate.{self._name}"}
 
     def __call__(self, inputs: Tensor) -> Tensor:
         values = inputs
@@ -176,12 +176,10 @@ class _Cut:
     name: str
 
     def run(self, kernel: str, *tensors: Tensor | None) -> None:
-        step = self.channels if self.groups else 0
-        get_kernels().run(kernel, self.parts, self.places, self.channels, step, *tensors)
-
-    def run_once(self, kernel: str, *tensors: Tensor | None) -> None:
-        """A kernel that has all parts to itself."""
-        get_kernels().run(kernel, 1, self.parts, self.channels, self.groups, *tensors)
+        """Runs a kernel whose threads wait for each other."""
+        kernels, step = get_kernels(), self.channels if self.groups else 0
+        sizes = (self.parts, self.places, self.channels, step)
+        kernels.run(f"{kernel}.{self.name}", *sizes, *tensors, kernels.barrier)
 
     def sums(self) -> Tensor:
         """Room for two sums of each part and channel."""
@@ -217,30 +215,34 @@ def _normalise(x: Tensor, norm: _Norm, name: str, added: Tensor | None) -> Tenso
     """The activation of the normalised values, and something added; running statistics are updated."""
     x = x.contiguous(memory_format=torch.channels_last)
     cut = _cut(x, norm, name)
-    sums, table = cut.sums(), cut.coefficients(4)
-    cut.run("statistics", x, sums)
     share, unbiased = 0.0, 1.0
     running: tuple[Tensor | None, Tensor | None] = None, None
     if isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None:
         batches, count = norm.get_buffer("num_batches_tracked").add_(1), cut.parts * cut.places
         share = 1 / int(batches) if norm.momentum is None else norm.momentum
         running, unbiased = (norm.running_mean, norm.running_var), count / (count - 1)
-    numbers = _numbers(cut.places, norm.eps, share, unbiased)
-    cut.run_once("moments", sums, norm.weight, norm.bias, numbers, table, *running)
-    y: Tensor = _NormAct.apply(x, norm.weight, norm.bias, added, table, cut)
+    numbers = _numbers(cut.places, norm.eps, share, unbiased, cut.groups)
+    y: Tensor = _NormAct.apply(x, norm.weight, norm.bias, added, numbers, running, cut)
     return y
 
 
 class _NormAct(Function):
-    """act(x · scale + shift) + added; scale and shift are of the table that the kernel `moments` has made of x."""
+    """act(x · scale + shift) + added; scale and shift follow from x."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, added: Tensor | None, table: Tensor, cut: _Cut
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        added: Tensor | None,
+        numbers: Tensor,
+        running: tuple[Tensor | None, Tensor | None],
+        cut: _Cut,
     ) -> Tensor:
-        y = torch.empty_like(x)
+        y, sums, table = torch.empty_like(x), cut.sums(), cut.coefficients(4)
         more = added if added is None else added.contiguous(memory_format=torch.channels_last)
-        cut.run(f"apply.{cut.name}", x, table, more, y)
+        cut.run("normalise", x, sums, weight, bias, numbers, table, *running, more, y)
         ctx.save_for_backward(x, weight, table)
         ctx.cut, ctx.adds = cut, added is not None
         return y
@@ -251,13 +253,12 @@ class _NormAct(Function):
         x, weight, table = ctx.saved_tensors
         cut: _Cut = ctx.cut
         dy = dy.contiguous(memory_format=torch.channels_last)
-        dz, sums, coefficients = torch.empty_like(x), cut.sums(), cut.coefficients(2)
-        cut.run(f"sums.{cut.name}", x, dy, table, dz, sums)
+        dx, sums, coefficients = torch.empty_like(x), cut.sums(), cut.coefficients(2)
         of_weight, of_bias = both = torch.empty(2, cut.channels)
-        number = _numbers(cut.places * (cut.channels // cut.groups if cut.groups else cut.parts))
-        cut.run_once("gradients", sums, weight, table, number, coefficients, both)
-        cut.run("combine", x, dz, table, coefficients)
-        return dz, of_weight, of_bias, dy if ctx.adds else None, None, None
+        sharing = cut.places * (cut.channels // cut.groups if cut.groups else cut.parts)
+        numbers = _numbers(sharing, cut.groups)
+        cut.run("differentiate", x, dy, table, dx, sums, weight, numbers, coefficients, both)
+        return dx, of_weight, of_bias, dy if ctx.adds else None, None, None, None
 
 
 def _halves_maps(module: nn.Module) -> TypeGuard[nn.MaxPool2d]:

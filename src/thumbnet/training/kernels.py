@@ -24,6 +24,7 @@ from numba.extending import intrinsic, models, register_model
 _OPTIONS: dict[str, Any] = {"fastmath": {"contract", "nsz"}, "error_model": "numpy"}
 
 _jit: Any = njit(**_OPTIONS)
+_jit_inline: Any = njit(inline="always", **_OPTIONS)  # what it is given as a constant stays one
 _intrinsic: Any = intrinsic  # its type counts the argument that only numba passes
 
 #: The activations that kernels know, and their numbers there.
@@ -77,6 +78,17 @@ def _take(_: Any, counter: Any) -> Any:
         return builder.atomic_rmw("add", values[0], ir.Constant(ir.IntType(64), 1), "monotonic")
 
     return types.int64(types.CPointer(types.int64)), generate
+
+
+@_intrinsic
+def _wait(_: Any, barrier: Any) -> Any:
+    """Until all threads are here; takes the address of OpenMP's barrier."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        builder.call(builder.inttoptr(values[0], ir.FunctionType(ir.VoidType(), []).as_pointer()), [])
+        return context.get_dummy_value()
+
+    return types.none(types.int64), generate
 
 
 @_intrinsic
@@ -371,8 +383,12 @@ def _scale(arguments):
             out[i] = _narrow_fast((f32(ours[i]) - mean[i]) / std[i])
 
 
+@_jit
 def _statistics(arguments):
-    """x (parts, places, channels) -> sums (2, parts, channels): means, and sums of squared differences from them."""
+    """x (parts, places, channels) -> sums (2, parts, channels): means, and sums of squared differences from them.
+
+    Arguments as for `_make_normalise`; the result is True in one thread, False in all others.
+    """
     a = carray(arguments, (ARGUMENTS,), np.int64)
     parts, places, channels = a[PARTS], a[PLACES], a[CHANNELS]
     size = places * channels
@@ -402,27 +418,26 @@ def _statistics(arguments):
             total = rows[channel + R1]
             means[channel] = rows[channel] + total / places
             squares[channel] = rows[channel + R2] - total * total / places
+    return part == parts
 
 
+@_jit
 def _moments(arguments):
-    """sums of `_statistics`, weight, bias (channels), numbers -> table (4, sets, channels); running averages follow.
+    """What `_statistics` has summed -> table (4, sets, channels); running averages follow. By one thread.
 
     A set is what shares its coefficients: all parts, or each of them, whose channels then share means and variances in
-    groups. The table: mean, 1 / standard deviation, and with the weights, scale and shift. By one thread: parts is 1,
-    places is the number of parts, step that of groups, or 0 where all parts are one set. The numbers: values of a
-    channel in a part, ε, the share of these in the running averages (channels; or none), and what makes their variance
-    unbiased.
+    groups. The table: mean, 1 / standard deviation, and with the weights, scale and shift.
     """
     a = carray(arguments, (ARGUMENTS,), np.int64)
-    parts, channels, groups = a[PLACES], a[CHANNELS], a[STEP]
-    sums = carray(_floats(a[TENSORS]), 2 * parts * channels, np.float32)
+    parts, channels = a[PARTS], a[CHANNELS]
+    sums = carray(_floats(a[TENSORS + 1]), 2 * parts * channels, np.float32)
     means, squares = sums[: parts * channels], sums[parts * channels :]
-    weight = carray(_floats(a[TENSORS + 1]), channels, np.float32)
-    bias = carray(_floats(a[TENSORS + 2]), channels, np.float32)
-    numbers = carray(_floats(a[TENSORS + 3]), 4, np.float32)
-    places, epsilon, share, unbiased = numbers[0], numbers[1], numbers[2], numbers[3]
+    weight = carray(_floats(a[TENSORS + 2]), channels, np.float32)
+    bias = carray(_floats(a[TENSORS + 3]), channels, np.float32)
+    numbers = carray(_floats(a[TENSORS + 4]), 5, np.float32)
+    places, epsilon, share, unbiased, groups = numbers[0], numbers[1], numbers[2], numbers[3], np.int64(numbers[4])
     sets = parts if groups else 1
-    table = carray(_floats(a[TENSORS + 4]), 4 * sets * channels, np.float32)
+    table = carray(_floats(a[TENSORS + 5]), 4 * sets * channels, np.float32)
     size = sets * channels
     mean, rate, scale, shift = table[:size], table[size : 2 * size], table[2 * size : 3 * size], table[3 * size :]
     if groups:
@@ -448,9 +463,9 @@ def _moments(arguments):
             for channel in range(channels):
                 apart = means[start + channel] - mean[channel]
                 rate[channel] += (squares[start + channel] / places + apart * apart) / f32(parts)
-        if a[TENSORS + 5]:
-            running_mean = carray(_floats(a[TENSORS + 5]), channels, np.float32)
-            running_variance = carray(_floats(a[TENSORS + 6]), channels, np.float32)
+        if a[TENSORS + 6]:
+            running_mean = carray(_floats(a[TENSORS + 6]), channels, np.float32)
+            running_variance = carray(_floats(a[TENSORS + 7]), channels, np.float32)
             for channel in range(channels):
                 running_mean[channel] += share * (mean[channel] - running_mean[channel])
                 running_variance[channel] += share * (rate[channel] * unbiased - running_variance[channel])
@@ -463,108 +478,150 @@ def _moments(arguments):
             shift[i] = bias[channel] - mean[i] * scale[i]
 
 
-def _make_apply(kind):
-    def apply(arguments):
-        """x, table, added or none -> y: the activation of x·scale + shift, and something added."""
-        a = carray(arguments, (ARGUMENTS,), np.int64)
-        parts, places, channels, step = a[PARTS], a[PLACES], a[CHANNELS], a[STEP]
-        size, coefficients = places * channels, parts * channels if step else channels
-        x = carray(_halves(a[TENSORS]), parts * size, np.uint16)
-        table = carray(_floats(a[TENSORS + 1]), 4 * coefficients, np.float32)
-        scale, shift = table[2 * coefficients :], table[3 * coefficients :]
-        added = carray(_halves(a[TENSORS + 2]), parts * size, np.uint16)
-        y = carray(_halves(a[TENSORS + 3]), parts * size, np.uint16)
-        length = _row_length(channels)
-        rows = np.empty(R2, np.float32)
-        constants = _constants()
-        while True:
-            part = _take(arguments)
-            if part >= parts:
-                break
-            ours = x[part * size : (part + 1) * size]
-            out = y[part * size : (part + 1) * size]
-            other = added[part * size : (part + 1) * size]
-            _repeat(scale[part * step :], rows, channels, length)
-            _repeat(shift[part * step :], rows[R1:], channels, length)
-            for start in range(0, size, length):
-                values, results = ours[start : start + length], out[start : start + length]
-                if a[TENSORS + 2]:
-                    more = other[start : start + length]
-                    for i in range(len(values)):
-                        z = _widen(values[i]) * rows[i] + rows[i + R1]
-                        results[i] = _narrow_activated(kind, _activated(kind, z, constants) + _widen(more[i]))
-                else:
-                    for i in range(len(values)):
-                        results[i] = _narrow_activated(
-                            kind, _activated(kind, _widen(values[i]) * rows[i] + rows[i + R1], constants)
-                        )
-
-    return apply
-
-
-def _make_sums(kind):
-    def sums(arguments):
-        """x, dy, table -> dz, and of each part Σdz and Σdz·(x - mean), (2, parts, channels); z is what is activated."""
-        a = carray(arguments, (ARGUMENTS,), np.int64)
-        parts, places, channels, step = a[PARTS], a[PLACES], a[CHANNELS], a[STEP]
-        size, coefficients = places * channels, parts * channels if step else channels
-        x = carray(_halves(a[TENSORS]), parts * size, np.uint16)
-        dy = carray(_halves(a[TENSORS + 1]), parts * size, np.uint16)
-        table = carray(_floats(a[TENSORS + 2]), 4 * coefficients, np.float32)
-        scale, shift = table[2 * coefficients :], table[3 * coefficients :]
-        dz = carray(_halves(a[TENSORS + 3]), parts * size, np.uint16)
-        both = carray(_floats(a[TENSORS + 4]), 2 * parts * channels, np.float32)
-        length = _row_length(channels)
-        rows = np.empty(R5, np.float32)
-        constants = _constants()
-        while True:
-            part = _take(arguments)
-            if part >= parts:
-                break
-            ours = x[part * size : (part + 1) * size]
-            above = dy[part * size : (part + 1) * size]
-            out = dz[part * size : (part + 1) * size]
-            _repeat(scale[part * step :], rows, channels, length)
-            _repeat(shift[part * step :], rows[R1:], channels, length)
-            _repeat(table[part * step :], rows[R2:], channels, length)
-            rows[R3:] = f32(0.0)
-            for start in range(0, size, length):
-                values, gradients = ours[start : start + length], above[start : start + length]
-                results = out[start : start + length]
+@_jit_inline
+def _apply(kind, arguments):
+    """x, table, added or none -> y: the activation of x·scale + shift, and something added."""
+    a = carray(arguments, (ARGUMENTS,), np.int64)
+    parts, places, channels, step = a[PARTS], a[PLACES], a[CHANNELS], a[STEP]
+    size, coefficients = places * channels, parts * channels if step else channels
+    x = carray(_halves(a[TENSORS]), parts * size, np.uint16)
+    table = carray(_floats(a[TENSORS + 5]), 4 * coefficients, np.float32)
+    scale, shift = table[2 * coefficients :], table[3 * coefficients :]
+    added = carray(_halves(a[TENSORS + 8]), parts * size, np.uint16)
+    y = carray(_halves(a[TENSORS + 9]), parts * size, np.uint16)
+    length = _row_length(channels)
+    rows = np.empty(R2, np.float32)
+    constants = _constants()
+    while True:
+        part = _take(arguments)
+        if part >= parts:
+            break
+        ours = x[part * size : (part + 1) * size]
+        out = y[part * size : (part + 1) * size]
+        other = added[part * size : (part + 1) * size]
+        _repeat(scale[part * step :], rows, channels, length)
+        _repeat(shift[part * step :], rows[R1:], channels, length)
+        for start in range(0, size, length):
+            values, results = ours[start : start + length], out[start : start + length]
+            if a[TENSORS + 8]:
+                more = other[start : start + length]
                 for i in range(len(values)):
-                    value = _widen(values[i])
-                    gradient = _widen(gradients[i]) * _slope(kind, value * rows[i] + rows[i + R1], constants)
-                    results[i] = _narrow_activated(kind, gradient)
-                    rows[i + R3] += gradient
-                    rows[i + R4] += gradient * (value - rows[i + R2])
-            _fold(rows[R3:], channels, length)
-            _fold(rows[R4:], channels, length)
-            first, second = both[part * channels :], both[(parts + part) * channels :]
-            for channel in range(channels):
-                first[channel] = rows[channel + R3]
-                second[channel] = rows[channel + R4]
-
-    return sums
+                    z = _widen(values[i]) * rows[i] + rows[i + R1]
+                    results[i] = _narrow_activated(kind, _activated(kind, z, constants) + _widen(more[i]))
+            else:
+                for i in range(len(values)):
+                    results[i] = _narrow_activated(
+                        kind, _activated(kind, _widen(values[i]) * rows[i] + rows[i + R1], constants)
+                    )
 
 
+def _make_normalise(kind):
+    def normalise(arguments):
+        """x (parts, places, channels), weight, bias (channels), added or none -> y: act(x·scale + shift) + added.
+
+        On the way: sums (2, parts, channels), and a table of coefficients, see `_moments`. The numbers: values of a
+        channel in a part, ε, the share of these in the running averages (channels; or none), what makes their variance
+        unbiased, and groups of channels, 0 where all parts share their coefficients.
+
+        Arguments: x, sums, weight, bias, numbers, table, two running averages or none, added, y, the barrier.
+        """
+        is_first = _statistics(arguments)
+        a = carray(arguments, (ARGUMENTS,), np.int64)
+        _wait(a[TENSORS + 10])
+        if is_first:
+            _moments(arguments)
+            a[0] = 0
+        _wait(a[TENSORS + 10])
+        _apply(kind, arguments)
+
+    return normalise
+
+
+@_jit_inline
+def _sums(kind, arguments):
+    """x, dy, table -> dz, and of each part Σdz and Σdz·(x - mean); True in one thread, False in all others."""
+    a = carray(arguments, (ARGUMENTS,), np.int64)
+    parts, places, channels, step = a[PARTS], a[PLACES], a[CHANNELS], a[STEP]
+    size, coefficients = places * channels, parts * channels if step else channels
+    x = carray(_halves(a[TENSORS]), parts * size, np.uint16)
+    dy = carray(_halves(a[TENSORS + 1]), parts * size, np.uint16)
+    table = carray(_floats(a[TENSORS + 2]), 4 * coefficients, np.float32)
+    scale, shift = table[2 * coefficients :], table[3 * coefficients :]
+    dz = carray(_halves(a[TENSORS + 3]), parts * size, np.uint16)
+    both = carray(_floats(a[TENSORS + 4]), 2 * parts * channels, np.float32)
+    length = _row_length(channels)
+    rows = np.empty(R5, np.float32)
+    constants = _constants()
+    while True:
+        part = _take(arguments)
+        if part >= parts:
+            break
+        ours = x[part * size : (part + 1) * size]
+        above = dy[part * size : (part + 1) * size]
+        out = dz[part * size : (part + 1) * size]
+        _repeat(scale[part * step :], rows, channels, length)
+        _repeat(shift[part * step :], rows[R1:], channels, length)
+        _repeat(table[part * step :], rows[R2:], channels, length)
+        rows[R3:] = f32(0.0)
+        for start in range(0, size, length):
+            values, gradients = ours[start : start + length], above[start : start + length]
+            results = out[start : start + length]
+            for i in range(len(values)):
+                value = _widen(values[i])
+                gradient = _widen(gradients[i]) * _slope(kind, value * rows[i] + rows[i + R1], constants)
+                results[i] = _narrow_activated(kind, gradient)
+                rows[i + R3] += gradient
+                rows[i + R4] += gradient * (value - rows[i + R2])
+        _fold(rows[R3:], channels, length)
+        _fold(rows[R4:], channels, length)
+        first, second = both[part * channels :], both[(parts + part) * channels :]
+        for channel in range(channels):
+            first[channel] = rows[channel + R3]
+            second[channel] = rows[channel + R4]
+    return part == parts
+
+
+def _make_differentiate(kind):
+    def differentiate(arguments):
+        """x, dy (parts, places, channels), table -> dx, and the gradients of weight and bias, (2, channels).
+
+        With z as what is activated. On the way, of each part: Σdz and Σdz·(x - mean), (2, parts, channels); and
+        coefficients, see `_gradients`. The numbers: values that share a mean, and groups as for `_make_normalise`.
+
+        Arguments: x, dy, table, dx, sums, weight, numbers, coefficients, gradients, the barrier.
+        """
+        is_first = _sums(kind, arguments)
+        a = carray(arguments, (ARGUMENTS,), np.int64)
+        _wait(a[TENSORS + 9])
+        if is_first:
+            _gradients(arguments)
+            a[0] = 0
+        _wait(a[TENSORS + 9])
+        _combine(arguments)
+
+    return differentiate
+
+
+@_jit
 def _gradients(arguments):
-    """What `_make_sums` has summed, weight, table, numbers -> by, plus (sets, channels); those of weight and bias.
+    """What `_sums` has summed -> by, plus (sets, channels); gradients of weight and bias. By one thread.
 
     dx = rate · (weight·dz - its mean - normalised x · the mean of weight·dz·normalised x), for which `_combine` takes
-    dz·scale + x·by + plus. Sizes as for `_moments`; the number: values that share a mean.
+    dz·scale + x·by + plus.
     """
     a = carray(arguments, (ARGUMENTS,), np.int64)
-    parts, channels, groups = a[PLACES], a[CHANNELS], a[STEP]
-    sums = carray(_floats(a[TENSORS]), 2 * parts * channels, np.float32)
+    parts, channels = a[PARTS], a[CHANNELS]
+    sums = carray(_floats(a[TENSORS + 4]), 2 * parts * channels, np.float32)
     first, second = sums[: parts * channels], sums[parts * channels :]
-    weight = carray(_floats(a[TENSORS + 1]), channels, np.float32)
+    weight = carray(_floats(a[TENSORS + 5]), channels, np.float32)
+    numbers = carray(_floats(a[TENSORS + 6]), 2, np.float32)
+    share, groups = f32(-1.0) / numbers[0], np.int64(numbers[1])
     size = parts * channels if groups else channels
     table = carray(_floats(a[TENSORS + 2]), 4 * size, np.float32)
     mean, rate = table[:size], table[size : 2 * size]
-    share = f32(-1.0) / carray(_floats(a[TENSORS + 3]), 1, np.float32)[0]
-    results = carray(_floats(a[TENSORS + 4]), 2 * size, np.float32)
+    results = carray(_floats(a[TENSORS + 7]), 2 * size, np.float32)
     by, plus = results[:size], results[size:]
-    both = carray(_floats(a[TENSORS + 5]), 2 * channels, np.float32)
+    both = carray(_floats(a[TENSORS + 8]), 2 * channels, np.float32)
     of_weight, of_bias = both[:channels], both[channels:]
     both[:] = f32(0.0)
     if groups:
@@ -594,15 +651,16 @@ def _gradients(arguments):
             plus[channel] = scaled * of_bias[channel] - by[channel] * mean[channel]
 
 
+@_jit
 def _combine(arguments):
-    """x, dz, table, by and plus (2, sets, channels) -> dz, in place: dz·scale + x·by + plus."""
+    """x, dz, table, by and plus (2, sets, channels) -> dx in the place of dz: dz·scale + x·by + plus."""
     a = carray(arguments, (ARGUMENTS,), np.int64)
     parts, places, channels, step = a[PARTS], a[PLACES], a[CHANNELS], a[STEP]
     size, coefficients = places * channels, parts * channels if step else channels
     x = carray(_halves(a[TENSORS]), parts * size, np.uint16)
-    dz = carray(_halves(a[TENSORS + 1]), parts * size, np.uint16)
     scale = carray(_floats(a[TENSORS + 2]), 4 * coefficients, np.float32)[2 * coefficients :]
-    by = carray(_floats(a[TENSORS + 3]), 2 * coefficients, np.float32)
+    dz = carray(_halves(a[TENSORS + 3]), parts * size, np.uint16)
+    by = carray(_floats(a[TENSORS + 7]), 2 * coefficients, np.float32)
     plus = by[coefficients:]
     length = _row_length(channels)
     rows = np.empty(R3, np.float32)
@@ -1035,12 +1093,8 @@ def _adapt(arguments):
 BODIES: dict[str, Any] = {
     "move": _move,
     "scale": _scale,
-    "statistics": _statistics,
-    "moments": _moments,
-    "apply": _make_apply,
-    "sums": _make_sums,
-    "gradients": _gradients,
-    "combine": _combine,
+    "normalise": _make_normalise,
+    "differentiate": _make_differentiate,
     "pool": _pool,
     "unpool": _unpool,
     "conv_pool": _conv_pool,

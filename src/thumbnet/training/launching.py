@@ -34,6 +34,7 @@ class Kernels:
 
     Attributes:
         most_channels: that they serve; layers of more are left to PyTorch.
+        barrier: the address of OpenMP's, an argument of kernels whose threads wait for each other.
 
     Raises:
         ImportError: there is no numba.
@@ -49,6 +50,7 @@ class Kernels:
         self._parallel = library.GOMP_parallel  # found in the library that PyTorch's own loops call
         self._parallel.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
         self._parallel.restype = None
+        self.barrier: int = ctypes.cast(library.GOMP_barrier, ctypes.c_void_p).value or 0
         self._table = ctypes.c_int64 * kernels.ARGUMENTS
         self._addresses: dict[str, int] = {}  # of kernels that are ready
 
