@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from thumbnet.params import AugmentParams, Border
-from thumbnet.training.augmentation import Augmenter, blacken, crop, mirror, move, preview, turn_and_shift
+from thumbnet.training.augmentation import Augmenter, blacken, crop, mirror, preview, turn_and_shift
+from thumbnet.training.batches import Images
+from thumbnet.training.cropping import find_move, move
 from thumbnet.training.launching import can_have
 
 OFF: dict[str, Any] = {
@@ -142,7 +144,10 @@ def test_quarter_turns_and_whole_pixels_are_exact(
     np.testing.assert_allclose(changed, [expected(image) for image in images.numpy()], atol=1e-2)
 
 
-@pytest.mark.skipif(not can_have({"move"}), reason="PyTorch's loops do not run on GNU's OpenMP here")
+WITH_KERNEL = pytest.mark.skipif(not can_have({"move"}), reason="PyTorch's loops do not run on GNU's OpenMP here")
+
+
+@WITH_KERNEL
 @pytest.mark.parametrize("shape", [*SHAPES, (4, 6, 2), (32, 32, 3)], ids=str)
 @pytest.mark.parametrize("border", ["black", "reflect"])
 @pytest.mark.parametrize("pad", [0, 2, 15])
@@ -159,16 +164,19 @@ def test_the_kernel_moves_pixels_as_the_operations_do(
     if moves[1]:
         expected = mirror(expected, mirrored)
     given = (corners if moves[0] else None, mirrored if moves[1] else None)
-    assert torch.equal(move(images, chosen, *given, pad if moves[0] else 0, border), expected)
+    assert torch.equal(move(images, chosen, *given, pad, border), expected)
 
 
+@WITH_KERNEL
 @pytest.mark.parametrize(
     "changes", [{}, {"flip": "random"}, {"flip": "alternating"}, {"crop": 2}, {"crop": 3, "border": "reflect"}, ALL]
 )
 def test_a_training_sees_the_same_with_the_kernel_and_without(changes: dict[str, Any]) -> None:
     images, chosen = distinct((9, 8, 3), 20), torch.tensor([7, 1, 19, 0, 7])
     params = AugmentParams(**{**OFF, **changes})
-    ours, plain = (Augmenter(params, len(images), generator(), kernels) for kernels in (True, False))
+    found = find_move(params, Images(images, torch.zeros(len(images), dtype=torch.int64)))
+    assert (found is None) == (not changes)
+    ours, plain = (Augmenter(params, len(images), generator(), given) for given in (found, None))
     for epoch in (1, 2):
         assert torch.equal(ours(images, chosen, epoch), plain(images, chosen, epoch))
 

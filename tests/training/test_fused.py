@@ -301,8 +301,9 @@ def test_a_network_comes_to_the_same(line: str, norm: NormKind) -> None:
     assert list(plain.state_dict()) == list(ours.state_dict())
 
 
+@pytest.mark.parametrize("norm", ["batch", "group", "layer"])
 def test_a_training_has_the_same_bytes_each_time_and_on_any_number_of_the_kernels_threads(
-    make_recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
+    make_recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch, norm: NormKind
 ) -> None:
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (64, 12, 12, 3), dtype=torch.uint8, generator=generator)
@@ -310,8 +311,9 @@ def test_a_training_has_the_same_bytes_each_time_and_on_any_number_of_the_kernel
     weights = []
     for threads in (1, 1, 3):
         monkeypatch.setattr("thumbnet.training.launching.torch.get_num_threads", lambda threads=threads: threads)
-        network = make_network()
-        fit(network, split, split, make_recipe(train={"epochs": 2, "ema": 0.0}), BF16)
+        network = make_network(norm=norm)
+        recipe = make_recipe(train={"epochs": 2, "ema": 0.0}, augment={"flip": "random", "crop": 2})
+        fit(network, split, split, recipe, BF16)
         weights.append(network.state_dict())
     for again in weights[1:]:
         assert all(torch.equal(tensor, weights[0][name]) for name, tensor in again.items())

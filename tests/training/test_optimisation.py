@@ -12,6 +12,7 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 
 from thumbnet.params import OptimizerName, OptimizerParams
+from thumbnet.training.eager import EagerSGD
 from thumbnet.training.muon import Muon
 from thumbnet.training.optimisation import Average, make_optimizer
 
@@ -58,7 +59,7 @@ def test_two_steps_are_those_of_the_paper(
     ("momentum", "nesterov", "decay"), [(0.0, False, 0.0), (0.0, False, 0.1), (0.9, False, 0.0), (0.9, True, 0.1)]
 )
 def test_sgd_is_pytorchs_to_the_last_bit_with_gradients_missing_and_states_restored(
-    momentum: float, nesterov: bool, decay: float
+    monkeypatch: pytest.MonkeyPatch, momentum: float, nesterov: bool, decay: float
 ) -> None:
     """Step 3 has no gradient of a kernel, step 4 none at all; before step 6 the state goes through a checkpoint."""
     ours = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(27, 2))
@@ -66,6 +67,13 @@ def test_sgd_is_pytorchs_to_the_last_bit_with_gradients_missing_and_states_resto
     params = optimizer_params(momentum=momentum, nesterov=nesterov, weight_decay=decay)
     optimizer = make_optimizer(ours, params)
     reference = torch.optim.SGD(make_optimizer(theirs, params).param_groups)
+    step, left_to_pytorch, plain_step = 0, [], EagerSGD._plain_step
+
+    def step_plainly(optimizer: EagerSGD, closure: None) -> None:
+        left_to_pytorch.append(step)
+        plain_step(optimizer, closure)
+
+    monkeypatch.setattr(EagerSGD, "_plain_step", step_plainly)
     for step in range(1, 9):
         for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
             is_missing = step == 4 or (step == 3 and mine is ours[0].weight)
@@ -79,6 +87,7 @@ def test_sgd_is_pytorchs_to_the_last_bit_with_gradients_missing_and_states_resto
         reference.step()
         for name, value in ours.named_parameters():
             assert torch.equal(value, theirs.get_parameter(name)), (step, name)
+    assert left_to_pytorch == ([1, 3, 4] if momentum else [3, 4])
     optimizer.zero_grad()
     assert all(value.grad is None for value in ours.parameters())
 

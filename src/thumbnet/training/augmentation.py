@@ -1,5 +1,7 @@
 """Augmentation: random changes of a batch of training images, each image its own draws, as whole-tensor operations.
 
+Where kernels train, one of them makes the first of these changes in one pass: see `thumbnet.training.cropping`.
+
 They come in this order, and those that are off cost nothing:
 
 1. `crop`, `mirror`: whole pixels are moved, in uint8.
@@ -11,8 +13,8 @@ They come in this order, and those that are off cost nothing:
 the same on every device.
 """
 
-import functools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -21,8 +23,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from thumbnet.params import AugmentParams, Border
-from thumbnet.training.launching import can_have, get_kernels
 from thumbnet.training.sending import send
+
+#: Images of the split, places, corners, which are mirrored, pixels of padding, border -> some images, changed.
+Move = Callable[[Tensor, Tensor, Tensor | None, Tensor | None, int, Border], Tensor]
 
 
 class Augmenter:
@@ -32,17 +36,17 @@ class Augmenter:
         params: which changes.
         count: images in the training split.
         generator: of the CPU.
-        kernels: whether crops and mirrors may be left to the kernel that makes both in one pass, on CPUs.
+        move: what crops and mirrors in one pass, such as `thumbnet.training.cropping.move`; None for two passes.
 
     Attributes:
         changes: whether any change is on.
     """
 
-    def __init__(self, params: AugmentParams, count: int, generator: torch.Generator, kernels: bool = False) -> None:
+    def __init__(self, params: AugmentParams, count: int, generator: torch.Generator, move: Move | None = None) -> None:
         self.changes = any(value not in ("none", 0) for value in params.model_dump(exclude={"border"}).values())
         self._params = params
         self._generator = generator
-        self._has_kernel = kernels and bool(params.crop or params.flip != "none") and can_have({"move"})
+        self._move = move
         self._mirrored_first = torch.zeros(0, dtype=torch.bool)  # (count,): the half that alternating flips begin with
         if params.flip == "alternating":
             self._mirrored_first = torch.randperm(count, generator=generator) < (count + 1) // 2
@@ -66,10 +70,9 @@ class Augmenter:
             corners = send(draws, device)
         if params.flip != "none":
             mirrored = self._mirrored(chosen, epoch)
-        if self._has_kernel and device.type == "cpu" and images.is_contiguous():
-            images = move(images, chosen, corners, mirrored, params.crop, params.border)
+        if self._move:
+            images = self._move(images, chosen, corners, mirrored, params.crop, params.border)
         else:
-            # Rows are copied: ten times as fast as indexing, which goes byte by byte.
             images = images.index_select(0, chosen)
             if corners is not None:
                 images = crop(images, corners[0], corners[1], params.crop, params.border)
@@ -131,11 +134,11 @@ def widen(images: Tensor, pad: int, border: Border) -> Tensor:
     """
     if border == "black":
         return functional.pad(images, (0, 0, pad, pad, pad, pad))
-    rows, columns = (_reflected(side, pad, images.device) for side in images.shape[1:3])
+    rows, columns = (reflected(side, pad, images.device) for side in images.shape[1:3])
     return images.index_select(1, rows).index_select(2, columns)
 
 
-def _reflected(side: int, pad: int, device: torch.device) -> Tensor:
+def reflected(side: int, pad: int, device: torch.device) -> Tensor:
     """Where each pixel of a widened side comes from; (side + 2·pad,), int64. Wide borders go to and fro."""
     there_and_back = max(2 * (side - 1), 1)
     place = torch.arange(-pad, side + pad, device=device) % there_and_back
@@ -173,41 +176,6 @@ def mirror(images: Tensor, mirrored: Tensor) -> Tensor:
     # As torch.where, in a third of the time: a ^ (a ^ b) is b.
     chosen = mirrored.to(torch.uint8).neg_()[:, None, None, None]  # all bits, or none
     return images.flip(2).bitwise_xor_(images).bitwise_and_(chosen).bitwise_xor_(images)
-
-
-def move(
-    images: Tensor, chosen: Tensor, corners: Tensor | None, mirrored: Tensor | None, pad: int, border: Border
-) -> Tensor:
-    """Some images, cropped as by `crop` and then mirrored as by `mirror`: on CPUs, by a kernel, in one pass.
-
-    Args:
-        images: (count, height, width, channels), uint8, contiguous.
-        chosen: (n,), int64: which images.
-        corners: (2, n), int64: `top` and `left`; or None.
-        mirrored: (n,), bool; or None.
-        pad, border: as for `crop`.
-
-    Returns:
-        (n, height, width, channels), uint8.
-    """
-    count, (_, height, width, channels) = len(chosen), images.shape
-    top, left = torch.zeros(2, count, dtype=torch.int64) if corners is None else corners
-    mirrored = torch.zeros(count, dtype=torch.bool) if mirrored is None else mirrored
-    rows, columns = _origins(height, pad, border), _origins(width, pad, border)
-    moved = torch.empty(count, height, width, channels, dtype=torch.uint8)
-    tensors = (images, chosen, top, left, mirrored, rows, columns, moved)
-    get_kernels().run("move", count, height, channels, width, *tensors, pad)
-    return moved
-
-
-@functools.cache
-def _origins(side: int, pad: int, border: Border) -> Tensor:
-    """Where each pixel of a widened side comes from, -1 for black; (side + 2·pad,), int64."""
-    device = torch.device("cpu")
-    if border == "reflect":
-        return _reflected(side, pad, device)
-    place = torch.arange(-pad, side + pad, device=device)
-    return place.where((place >= 0) & (place < side), -1)
 
 
 def turn_and_shift(images: Tensor, degrees: Tensor, down: Tensor, right: Tensor, border: Border) -> Tensor:

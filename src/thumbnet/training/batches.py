@@ -1,7 +1,7 @@
 """Batches cut from whole tensors: no worker processes, no files, no Python per image.
 
-A data set of images lies on the device as one uint8 tensor; a batch is an index into it. Changing it is left to
-`thumbnet.training.augmentation`.
+A data set of images lies on the device as one uint8 tensor; a batch is an index into it. Cutting it out and changing it
+is left to `thumbnet.training.augmentation`.
 """
 
 import warnings

@@ -26,12 +26,12 @@ def eager(kind: Kind) -> Kind:
     for name, method in methods.items():
         if name not in vars(kind):
             setattr(kind, name, method)
-    kind.step.hooked = True  # type: ignore[attr-defined]  # PyTorch wraps hooks and a profiler around one that is not
+    kind.step.hooked = True  # type: ignore[attr-defined]  # PyTorch adds hooks and a profiler to one that is not
     return kind
 
 
 def _zero_grad(optimizer: Optimizer, set_to_none: bool = True) -> None:
-    """As PyTorch's, which also asks each gradient where it is."""
+    """As PyTorch's, without its record for a profiler."""
     assert set_to_none  # nobody keeps gradients
     for group in optimizer.param_groups:
         for weight in group["params"]:
@@ -40,13 +40,14 @@ def _zero_grad(optimizer: Optimizer, set_to_none: bool = True) -> None:
 
 @eager
 class EagerSGD(SGD):
-    """`torch.optim.SGD`; its fused step is found without asking each tensor what it is."""
+    """`torch.optim.SGD`; its fused step is found without asking each tensor what it is. It serves no GradScaler."""
 
     _plain_step = torch.no_grad()(inspect.unwrap(SGD.step))
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # no closure is needed here
         """One step; the first, and those of weights without gradients, are PyTorch's own."""
+        assert closure is None
         steps: list[tuple[dict[str, Any], list[Tensor], list[Tensor]]] = []
         for group in self.param_groups:
             gradients = [weight.grad for weight in group["params"]]

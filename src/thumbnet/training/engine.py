@@ -31,6 +31,7 @@ from thumbnet.params import (
 from thumbnet.training.augmentation import Augmenter
 from thumbnet.training.batches import Images, batches_per_epoch, shuffled_places
 from thumbnet.training.copies import Copies, make_copies
+from thumbnet.training.cropping import find_move
 from thumbnet.training.fused import fuse
 from thumbnet.training.optimisation import Average, Penalty, clip_gradients, make_optimizer
 from thumbnet.training.prediction import cross_entropy, measure
@@ -257,7 +258,8 @@ class _Trainer:
         self._recipe = recipe
         self._precision = precision
         self._generators = [torch.Generator().manual_seed(course.seed) for course in courses]
-        self._augmenters = [Augmenter(recipe.augment, len(train), own, has_kernels) for own in self._generators]
+        move = find_move(recipe.augment, train) if has_kernels else None
+        self._augmenters = [Augmenter(recipe.augment, len(train), own, move) for own in self._generators]
         batches, l2 = batches_per_epoch(len(train), recipe.train.batch_size), recipe.regularisation.l2
         self._copies: Copies | None = None
         if not recipe.train.compile:

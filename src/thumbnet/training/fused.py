@@ -81,7 +81,7 @@ def _scale(classifier: Classifier, images: Tensor) -> Tensor:
     """What `Classifier.scale` gives, as autocast hands it to a convolution: in bf16."""
     if images.dtype != torch.uint8 or not images.is_contiguous() or classifier.mean.dtype != torch.float32:
         return classifier.scale(images)
-    mean, std = classifier.mean, classifier.std
+    mean, std = classifier.mean.contiguous(), classifier.std.contiguous()
     scaled = torch.empty(images.shape, dtype=torch.bfloat16)
     get_kernels().run("scale", len(images), images.numel() // len(images), 1, mean.numel(), images, mean, std, scaled)
     return scaled.movedim(-1, -3)

@@ -1,8 +1,8 @@
-"""Loops over bf16 values, compiled by numba for the processor at hand; `thumbnet.training.launching` runs them.
+"""Loops over bf16 values and bytes, compiled by numba for this processor; `thumbnet.training.launching` runs them.
 
 Most of them treat values of channels-last tensors as a matrix of places and channels, cut into parts of equally many
-places; all compute in fp32. Each part is computed by one thread, in one order: results do not depend on the number of
-threads.
+places; what they compute is in fp32. Each part is computed by one thread, in one order: results do not depend on the
+number of threads.
 
 Compiled code lies in numba's cache, beside this file or, where that is read-only, in the user's cache folder: only the
 first run on a machine waits some seconds for it. The cache is renewed where this file changes, and no other: what the
@@ -319,9 +319,9 @@ def _copy_mirrored(source, target, channels):
 def _move(arguments):
     """x (images, places, step, channels) of bytes, chosen -> y: the chosen ones of its images, cropped and mirrored.
 
-    parts: how many are chosen; places, step: height and width. Then top, left (parts): the first row and column that
-    are seen of an image with wider borders; mirrored (parts): 1 or 0; rows, columns: of an image that each row and
-    column with borders comes from, -1 for black; and how many pixels a border has.
+    parts: how many are chosen; places, step: height and width. Arguments: x; chosen; top, left (parts), the first row
+    and column that are seen of an image with wider borders; mirrored (parts), 1 or 0; rows, columns of an image that
+    each row and column with borders comes from, -1 for black; y; how many pixels a border has.
     """
     a = carray(arguments, (ARGUMENTS,), np.int64)
     count, height, channels, width, border = a[PARTS], a[PLACES], a[CHANNELS], a[STEP], a[TENSORS + 8]

@@ -1,4 +1,4 @@
-"""Runs the kernels of `thumbnet.training.kernels` on tensors, for `thumbnet.training.fused` and `.copies`.
+"""Runs the kernels of `thumbnet.training.kernels` on tensors, for `thumbnet.training.fused`, `.copies` and `.cropping`.
 
 They run on the threads of OpenMP that PyTorch runs on, so that no second pool is in its way. numba is loaded where a
 kernel is needed, and not before.
