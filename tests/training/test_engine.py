@@ -49,7 +49,7 @@ def train_plainly(
         classifier.train()
         order = torch.randperm(len(train), generator=generator)
         for batch in order.split(size)[: len(train) // size]:
-            images = augment(train.images[batch], batch, epoch)
+            images = augment(train.images, batch, epoch)
             loss = functional.cross_entropy(classifier(images), train.labels[batch])
             optimizer.zero_grad()
             loss.backward()
