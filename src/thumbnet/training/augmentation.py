@@ -1,10 +1,8 @@
 """Augmentation: random changes of a batch of training images, each image its own draws, as whole-tensor operations.
 
-Where kernels train, one of them makes the first of these changes in one pass: see `thumbnet.training.cropping`.
-
 They come in this order, and those that are off cost nothing:
 
-1. `crop`, `mirror`: whole pixels are moved, in uint8.
+1. `crop`, `mirror`: whole pixels are moved, in uint8; where kernels train, in one pass (`thumbnet.training.cropping`).
 2. `turn_and_shift`: rotation and shift in one bilinear resampling, so that images are blurred once. Makes float32.
 3. `blacken`: cutout.
 4. Gaussian noise. Makes float32.

@@ -51,19 +51,19 @@ class EagerSGD(SGD):
         steps: list[tuple[dict[str, Any], list[Tensor], list[Tensor]]] = []
         for group in self.param_groups:
             gradients = [weight.grad for weight in group["params"]]
-            averages = []
+            momenta = []
             if group["momentum"]:
-                averages = [self.state.get(weight, {}).get("momentum_buffer") for weight in group["params"]]
-            if not group["fused"] or any(tensor is None for tensor in [*gradients, *averages]):
+                momenta = [self.state.get(weight, {}).get("momentum_buffer") for weight in group["params"]]
+            if not group["fused"] or any(tensor is None for tensor in [*gradients, *momenta]):
                 self._plain_step(closure)
                 return
             if gradients:
-                steps.append((group, gradients, averages))
-        for group, gradients, averages in steps:
+                steps.append((group, gradients, momenta))
+        for group, gradients, momenta in steps:
             torch._fused_sgd_(
                 group["params"],
                 gradients,
-                averages,
+                momenta,
                 lr=group["lr"],
                 momentum=group["momentum"],
                 weight_decay=group["weight_decay"],

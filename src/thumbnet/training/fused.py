@@ -206,7 +206,7 @@ def _cut_shape(shape: tuple[int, ...], groups: int, name: str) -> _Cut:
     return _Cut(parts, images * height * width // parts, channels, 0, name)
 
 
-@functools.lru_cache(maxsize=256)  # as few
+@functools.lru_cache(maxsize=256)  # a network has few different ones
 def _numbers(*values: float) -> Tensor:
     return torch.tensor(values, dtype=torch.float32)
 

@@ -39,9 +39,9 @@ MOST_CHANNELS = 1024
 #: Values that a row of coefficients is repeated to, so that inner loops are long even for few channels.
 _ROW = 256
 
-#: Places of an argument list, all of them 64-bit integers: at 0 the number of the next part, then the sizes, and from
+#: Places of an argument list, all of them 64-bit integers: the number of the next part, then the sizes, and from
 #: TENSORS on the addresses; ARGUMENTS is their number.
-PARTS, PLACES, CHANNELS, STEP, TENSORS, ARGUMENTS = 1, 2, 3, 4, 5, 16
+NEXT, PARTS, PLACES, CHANNELS, STEP, TENSORS, ARGUMENTS = 0, 1, 2, 3, 4, 5, 16
 
 f32, u8, u16, u32, u64 = np.float32, np.uint8, np.uint16, np.uint32, np.uint64
 
@@ -530,7 +530,7 @@ def _make_normalise(kind):
         _wait(a[TENSORS + 10])
         if is_first:
             _moments(arguments)
-            a[0] = 0
+            a[NEXT] = 0  # all parts once more
         _wait(a[TENSORS + 10])
         _apply(kind, arguments)
 
@@ -595,7 +595,7 @@ def _make_differentiate(kind):
         _wait(a[TENSORS + 9])
         if is_first:
             _gradients(arguments)
-            a[0] = 0
+            a[NEXT] = 0  # all parts once more
         _wait(a[TENSORS + 9])
         _combine(arguments)
 
