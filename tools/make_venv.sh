@@ -123,3 +123,4 @@ if ! install_project; then
 fi
 set_up_start
 echo "$wanted $extra" >$stamp
+$venv/bin/python tools/compile_kernels.py || true # the first training tries again

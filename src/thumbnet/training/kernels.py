@@ -4,9 +4,9 @@ Most of them treat values of channels-last tensors as a matrix of places and cha
 places; what they compute is in fp32. Each part is computed by one thread, in one order: results do not depend on the
 number of threads.
 
-Compiled code lies in numba's cache, beside this file or, where that is read-only, in the user's cache folder: only the
-first run on a machine waits some seconds for it. The cache is renewed where this file changes, and no other: what the
-loops are compiled with stands here.
+Compiled code lies in numba's cache (`thumbnet.training.kernel_cache`): only the first run in a checkout waits some
+seconds for it, and not even that one where the installation has compiled it. The cache is renewed where this file
+changes, and no other: what the loops are compiled with stands here.
 """
 
 import functools
@@ -19,6 +19,8 @@ from numba import carray, cfunc, njit, types  # type: ignore[attr-defined]  # nu
 from numba.core import config
 from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic, models, register_model
+
+from thumbnet.training.kernel_cache import kept_with_the_checkout
 
 #: Contraction to fused multiply-adds is allowed, and no other change of order; NaNs and infinities pass.
 _OPTIONS: dict[str, Any] = {"fastmath": {"contract", "nsz"}, "error_model": "numpy"}
@@ -51,7 +53,8 @@ def compiled(kernel: str) -> Any:
     """A kernel by its name, which is a key of `BODIES`, with an activation's after a dot where it takes one."""
     name, _, activation = kernel.partition(".")
     body = BODIES[name](ACTIVATIONS[activation]) if activation else BODIES[name]
-    return cfunc(types.void(types.CPointer(types.int64)), cache=True, **_OPTIONS)(body)
+    with kept_with_the_checkout():
+        return cfunc(types.void(types.CPointer(types.int64)), cache=True, **_OPTIONS)(body)
 
 
 @_intrinsic
