@@ -178,7 +178,7 @@ def _draw(
         _paint(paper, bars, x + wide + 20 + names, y)
     with style.house_style():
         figure = style.new_figure(width, height)
-        figure.figimage(paper, origin="upper", resize=False)
+        style.put_pixels(figure, paper)
         write_header(figure, title, header)
         for (x, y), bars, lines in zip(corners, panels, captions, strict=True):
             for number, line in enumerate(lines):

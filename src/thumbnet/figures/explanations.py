@@ -157,4 +157,4 @@ def _draw_scale(figure: Figure, before: Sequence[Words]) -> None:
     left = style.MARGIN + sum(style.text_width(words.text, TEXT_TYPE) for words in before) + 8
     wide, high = round(style.text_width(" " * SCALE_SPACES, TEXT_TYPE)) - 16, 14
     strip = _colours(np.linspace(0, 1, wide, dtype=np.float32))[None].repeat(high, axis=0).astype(np.uint8)
-    figure.figimage(strip, xo=round(left), yo=round(figure.bbox.height) - 108, origin="upper", resize=False)
+    style.put_pixels(figure, strip, round(left), round(figure.bbox.height) - 108)

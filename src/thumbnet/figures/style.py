@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import Literal
 
 import matplotlib.style
+import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axis import YAxis
+from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from numpy.typing import NDArray
 
 from thumbnet.files import fresh_file
 
@@ -129,6 +133,34 @@ def _shorten(text: str, kept: int) -> str:
     """The first and the last letters of a text, `kept` of them in all, around an ellipsis."""
     first, last = kept - kept // 2, kept // 2
     return text[:first].rstrip() + ELLIPSIS + text[len(text) - last :].lstrip()
+
+
+class _Pixels(Artist):
+    """Pixels that are drawn as they are: `Figure.figimage` computes each anew, and takes most of a picture's time."""
+
+    zorder = 0  # below all else
+
+    def __init__(self, pixels: NDArray[np.uint8], x: int, y: int) -> None:
+        super().__init__()
+        opaque = np.full((*pixels.shape[:2], 1), 255, dtype=np.uint8)
+        self._pixels = np.concatenate([pixels, opaque], axis=2)[::-1]  # rows count from below
+        self._place = x, y
+
+    def draw(self, renderer: RendererBase) -> None:
+        context = renderer.new_gc()
+        renderer.draw_image(context, *self._place, self._pixels)
+        context.restore()
+
+
+def put_pixels(figure: Figure, pixels: NDArray[np.uint8], x: int = 0, y: int = 0) -> None:
+    """Draws an image pixel by pixel.
+
+    Args:
+        figure: where.
+        pixels: (height, width, 3).
+        x, y: where its lower left corner is to be, in pixels from that of the picture.
+    """
+    figure.add_artist(_Pixels(pixels, x, y))
 
 
 def write(figure: Figure, x: float, y: float, text: str, size: float, *, colour: str = INK, bold: bool = False,

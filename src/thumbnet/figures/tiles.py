@@ -96,7 +96,7 @@ def draw_tiles(
 
     with style.house_style():
         figure = style.new_figure(width, height)
-        figure.figimage(paste(images, corners, width, height), origin="upper", resize=False)
+        style.put_pixels(figure, paste(images, corners, width, height))
         write_header(figure, title, header)
         for tile, (x, y) in zip(tiles, corners, strict=True):
             for number, words in enumerate(tile.caption):
@@ -149,7 +149,7 @@ def draw_table(
     with style.house_style():
         figure = style.new_figure(width, height)
         tiles = [image for row in images for image in row]
-        figure.figimage(paste(tiles, corners, width, height), origin="upper", resize=False)
+        style.put_pixels(figure, paste(tiles, corners, width, height))
         write_header(figure, title, header)
         for number, name in enumerate(columns):
             left = style.MARGIN + room + number * across
