@@ -101,6 +101,18 @@ def test_only_runs_with_the_settings_of_the_study_count_as_declared_ones() -> No
     assert "What the images of" not in page, "nothing tells of photos"
 
 
+def test_notes_on_published_figures_stand_where_the_figures_do() -> None:
+    made_up("norms")
+    made_up("norms", "train.epochs=2")
+    rows = [row for row in read_rows(rows_path("norms")) if not row["extra"] or row["norm"] == "instance"]
+    rows_path("norms").unlink()
+    write_rows("norms", list(load_study("norms").grid), rows, [])
+    renew_pages(["norms"])
+    page = Path("docs/studies/norms.md").read_text()
+    assert "## With `train.epochs=2`" in page
+    assert page.count("S1, no normalisation; 58,314 parameters") == 1
+
+
 def test_images_and_sources_are_explained_where_the_project_does() -> None:
     made_up("norms", "dataset.name=image_folder", "photos")
     Path("studies/about.md").write_text("## Images\n\n*images of photos*: of shoes.\n\n## Sources\n\nS1: a notebook.\n")

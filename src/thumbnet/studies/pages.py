@@ -179,7 +179,7 @@ def _published_only(study: Study) -> list[str]:
 
 def _table(study: Study, group: Sequence[Finding]) -> str:
     measures: list[Measure] = ["train", "validation", "test"]
-    beside = [figure for figure in study.published if any(_belongs(figure, finding, study) for finding in group)]
+    beside = _shown(study, group)
     if any(figure.split == "last_validation" for figure in beside):
         measures.insert(2, "last_validation")
     axes = list(study.grid)
@@ -205,6 +205,11 @@ def _table(study: Study, group: Sequence[Finding]) -> str:
             cells.append("<br>".join(_difference(figure, ours(figure, finding)) for figure in own))
         lines.append(_row(cells))
     return "\n".join(lines)
+
+
+def _shown(study: Study, group: Sequence[Finding]) -> list[Published]:
+    """The published figures that a table has beside ours."""
+    return [figure for figure in study.published if any(_belongs(figure, finding, study) for finding in group)]
 
 
 def _belongs(figure: Published, finding: Finding, study: Study) -> bool:
@@ -233,7 +238,8 @@ def _notes(name: str, study: Study, group: Sequence[Finding]) -> str:
     for images in own_images(group):
         if f"images of {images}*" in _about():
             notes += _link(f"What the images of {images} are", "Images")
-    notes += [f"{figure.source}, {_told(figure)}" for figure in study.published if figure.note]
+    shown = [figure for figure in study.published if not figure.when or figure in _shown(study, group)]
+    notes += [f"{figure.source}, {_told(figure)}" for figure in shown if figure.note]
     return "  \n".join(notes)
 
 
