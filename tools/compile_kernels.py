@@ -11,7 +11,7 @@ import torch
 from thumbnet.data.catalogue import input_shape
 from thumbnet.data.normalisation import Statistics
 from thumbnet.errors import UserError
-from thumbnet.params import load_params
+from thumbnet.params import ModelParams, load_params
 from thumbnet.training.batches import Images
 from thumbnet.training.checkpoints import make_classifier
 from thumbnet.training.copies import make_copies
@@ -28,9 +28,12 @@ def main() -> None:
     if precision == torch.bfloat16 and device.type == "cpu":
         print("Compiling kernels for this processor", flush=True)
     is_fused = False
+    statistics = Statistics(np.zeros(shape[2]), np.ones(shape[2]))
     for member in params.members:
-        statistics = Statistics(np.zeros(shape[2]), np.ones(shape[2]))
-        classifier = make_classifier(params.models[member], shape, 2, statistics, params.seed).to(device)
+        model = params.models[member]
+        if not isinstance(model, ModelParams):  # of torchvision: no kernels, and weights that may have to be downloaded
+            continue
+        classifier = make_classifier(model, shape, 2, statistics, params.seed).to(device)
         is_fused |= not params.train.compile and can_fuse(classifier, precision)
         make_copies(classifier, precision, params.optimizer, params.regularisation)
     if is_fused:

@@ -238,8 +238,9 @@ def _notes(name: str, study: Study, group: Sequence[Finding]) -> str:
     for images in own_images(group):
         if f"images of {images}*" in _about():
             notes += _link(f"What the images of {images} are", "Images")
-    shown = [figure for figure in study.published if not figure.when or figure in _shown(study, group)]
-    notes += [f"{figure.source}, {_told(figure)}" for figure in shown if figure.note]
+    beside = _shown(study, group)
+    told = [figure for figure in study.published if figure.note and (not figure.when or figure in beside)]
+    notes += [f"{figure.source}, {_told(figure)}" for figure in told]
     return "  \n".join(notes)
 
 
