@@ -25,16 +25,17 @@ def main() -> None:
     shape = input_shape(params.dataset)
     device = choose_device(params.train.device, params.train.deterministic)
     precision = choose_precision(params.train.precision, device)
-    if precision == torch.bfloat16 and device.type == "cpu":
-        print("Compiling kernels for this processor", flush=True)
+    if precision != torch.bfloat16 or device.type != "cpu" or params.train.compile:
+        return
+    print("Compiling kernels for this processor", flush=True)
     is_fused = False
     statistics = Statistics(np.zeros(shape[2]), np.ones(shape[2]))
     for member in params.members:
         model = params.models[member]
         if not isinstance(model, ModelParams):  # of torchvision: no kernels, and weights that may have to be downloaded
             continue
-        classifier = make_classifier(model, shape, 2, statistics, params.seed).to(device)
-        is_fused |= not params.train.compile and can_fuse(classifier, precision)
+        classifier = make_classifier(model, shape, 2, statistics, params.seed)
+        is_fused |= can_fuse(classifier, precision)
         make_copies(classifier, precision, params.optimizer, params.regularisation)
     if is_fused:
         find_move(params.augment, Images(torch.zeros(1, *shape, dtype=torch.uint8), torch.zeros(1)))

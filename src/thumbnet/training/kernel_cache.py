@@ -27,11 +27,11 @@ class CheckoutCacheLocator(InTreeCacheLocator):
     def __init__(self, py_func: Any, py_file: str) -> None:
         super().__init__(py_func, py_file)  # type: ignore[no-untyped-call]
         source = Path(py_file).resolve()
-        copy = next((folder for folder in source.parents if (folder / "dvc.yaml").exists()), None)
-        if copy:
-            beside = checkout_root(copy) / source.relative_to(copy)
-            if beside.exists():
-                self._cache_path = str(beside.parent / "__pycache__")
+        root = next((folder for folder in source.parents if (folder / "dvc.yaml").exists()), None)
+        if root:  # of the checkout, or of a temporary copy
+            original = checkout_root(root) / source.relative_to(root)
+            if original.exists():
+                self._cache_path = str(original.parent / "__pycache__")
 
 
 @contextlib.contextmanager
