@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
 from configparser import ConfigParser
 from importlib import metadata
@@ -144,3 +145,22 @@ def test_git_checkout_is_left_alone(unpacked: Path) -> None:
     git(unpacked, "init")
     git(unpacked, "add", "dvc.yaml")
     assert match_git(unpacked) == ""
+
+
+def test_environment_of_the_benchmark_is_made_anew_when_that_below_it_changes(tmp_path: Path) -> None:
+    """What lay below it, such as a package of the tests' alone, may be gone."""
+    for name in ("tools/make_bench_venv.sh", "requirements.lock"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks/requirements.txt").write_text("# none\n")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / ".venv"], check=True)
+    (packages,) = (tmp_path / ".venv/lib").glob("python*/site-packages")
+    (packages / "pip").symlink_to(Path(sysconfig.get_path("purelib")) / "pip")
+
+    made = []
+    for extra in ("test", "test", "run"):
+        (tmp_path / ".venv/installed").write_text(f"1-2 {extra}\n")
+        run = [tmp_path / "tools/make_bench_venv.sh"]
+        made.append(subprocess.run(run, check=True, capture_output=True, text=True).stdout.startswith("Making"))
+    assert made == [True, False, True]
