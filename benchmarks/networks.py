@@ -35,7 +35,7 @@ class Network:
 
 
 def _sgd(lr: float) -> dict[str, dict[str, Any]]:
-    """Muon's products cost more than all the rest of a wide dense layer, and save less than that here."""
+    """Muon's products cost more than a wide dense layer's own, and save less than that here."""
     return {"optimizer": {"name": "sgd", "lr": lr, "weight_decay": 5e-4}}
 
 
