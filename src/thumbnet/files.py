@@ -82,13 +82,13 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         aside.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str | int | float]]) -> None:
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str | int | float | None]]) -> None:
     """Writes a CSV file: UTF-8, a header, lines that end in a bare newline on every system.
 
     Args:
         path: the file; its folder is made.
         columns: the header.
-        rows: as many values each as there are columns.
+        rows: as many values each as there are columns; None leaves its place empty.
     """
     with fresh_file(path) as aside, aside.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

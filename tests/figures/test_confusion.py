@@ -37,6 +37,13 @@ def test_cells_show_numbers_of_images_and_shares_of_the_row_and_nothing_for_none
     }
 
 
+def test_a_class_without_images_is_white() -> None:
+    """Green of the lightest shade would say that it is never recognised."""
+    (image,) = drawn(["cat", "dog", "owl"], np.array([0, 0, 1]), np.array([0, 2, 1])).axes[0].images
+    colours = np.asarray(image.get_array())
+    assert colours[2, 2].tolist() == [1, 1, 1, 1] != colours[1, 1].tolist()
+
+
 def test_small_cells_show_numbers_of_images_alone() -> None:
     labels = np.repeat(np.arange(30), 10)
     assert cells(drawn([str(i) for i in range(30)], labels, labels))[0, 0] == ["10"]

@@ -102,6 +102,15 @@ def test_judge_counts_by_hand() -> None:
     assert judged["macro_f1"] == pytest.approx((1 / 3 + 0.4 + 0) / 3, abs=1e-6)
 
 
+@pytest.mark.parametrize("mistaken_for", [1, 2], ids=["a class with images", "a class without"])
+def test_macro_f1_is_over_the_classes_that_have_images(mistaken_for: int) -> None:
+    labels = np.repeat([0, 1], 6)
+    predicted = np.where(np.arange(12) == 5, mistaken_for, labels)
+    judged = judge_overall(np.eye(3, dtype=np.float32)[predicted], labels, 0.95)
+    other = {1: 12 / 13, 2: 1.0}[mistaken_for]  # F1 of class 1: one image too many, or none
+    assert judged["macro_f1"] == pytest.approx((10 / 11 + other) / 2, abs=1e-6)
+
+
 @pytest.mark.parametrize(("top", "share"), [(1, 0.5), (2, 0.75), (3, 1.0)])
 def test_of_equal_probabilities_the_first_classes_count(top: int, share: float) -> None:
     probabilities = np.array([[0.4, 0.4, 0.2], [0.4, 0.4, 0.2], [1.0, 0.0, 0.0], [1 / 3] * 3], dtype=np.float32)
@@ -132,7 +141,7 @@ def test_classes_are_counted_by_hand() -> None:
 
 def test_a_class_without_images_is_listed() -> None:
     judged = judge_classes(PROBABILITIES[:3].argmax(axis=1), LABELS[:3], CLASSES)
-    assert judged["owl"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "images": 0}
+    assert judged["owl"] == {"precision": 0.0, "recall": None, "f1": None, "images": 0}
 
 
 def test_rows_of_the_matrix_are_true_classes() -> None:

@@ -52,7 +52,8 @@ def draw_confusion(
     shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)  # (classes, classes)
     diagonal = np.eye(len(classes), dtype=bool)
     scale_right, scale_wrong = Normalize(0, 1), Normalize(0, shares[~diagonal].max(initial=0.02))
-    colours = np.where(diagonal[..., None], _RIGHT(scale_right(shares)), _WRONG(scale_wrong(shares)))  # (c, c, 4)
+    recognised = diagonal & counts.any(axis=1)  # without images nothing is recognised and nothing missed: white
+    colours = np.where(recognised[..., None], _RIGHT(scale_right(shares)), _WRONG(scale_wrong(shares)))  # (c, c, 4)
 
     cell = round(np.clip(MATRIX / len(classes), SMALLEST_CELL, LARGEST_CELL))
     side = cell * len(classes)

@@ -95,7 +95,7 @@ def judge_overall(probabilities: NDArray[np.float32], labels: NDArray[np.int64],
     Returns:
         `accuracy`, `low`, `high` (fractions), `loss` (nats per image), `top2` (share of images whose true class is
         among the two most probable), `ece` (expected calibration error, a fraction), `macro_f1` (mean F1 of the classes
-        that occur, as scikit-learn has it).
+        that have images, whichever of the others are predicted).
 
     Raises:
         UserError: there are no images.
@@ -115,7 +115,7 @@ def judge_overall(probabilities: NDArray[np.float32], labels: NDArray[np.int64],
         "loss": cross_entropy(probabilities, labels),
         "top2": share_in_top(probabilities, labels, 2),
         "ece": expected_calibration_error(sort_into_bins(probabilities, labels)),
-        "macro_f1": float(f1_score(labels, predicted, average="macro", zero_division=0)),
+        "macro_f1": float(f1_score(labels, predicted, labels=np.unique(labels), average="macro", zero_division=0)),
     }
     return {name: round(value, DECIMALS) for name, value in figures.items()}
 
@@ -154,7 +154,7 @@ def judge_classes(
 ) -> dict[str, dict[str, Any]]:
     """Precision, recall and F1 of every class, and how many images it has.
 
-    A figure that divides by zero (a class never predicted, or without images) is 0.
+    The precision of a class that is never predicted is 0, recall and F1 of one without images None.
 
     Args:
         predicted: (n,).
@@ -167,8 +167,8 @@ def judge_classes(
     return {
         name: {
             "precision": round(float(precision), DECIMALS),
-            "recall": round(float(recall), DECIMALS),
-            "f1": round(float(f1), DECIMALS),
+            "recall": round(float(recall), DECIMALS) if images else None,
+            "f1": round(float(f1), DECIMALS) if images else None,
             "images": int(images),
         }
         for name, precision, recall, f1, images in zip(classes, *judged, strict=True)

@@ -72,8 +72,12 @@ def ensemble_metrics(figures: Mapping[str, Any]) -> dict[str, float]:
 
 
 def class_metrics(per_class: Mapping[str, Any]) -> dict[str, float]:
-    """The F1 of every class on test, as `test/f1/<class>`."""
-    return {f"test/f1/{allowed_name(name)}": float(figures["f1"]) for name, figures in per_class.items()}
+    """The F1 of every class that has images of test, as `test/f1/<class>`."""
+    return {
+        f"test/f1/{allowed_name(name)}": float(figures["f1"])
+        for name, figures in per_class.items()
+        if figures["f1"] is not None
+    }
 
 
 def data_params(params: Params) -> dict[str, str]:
