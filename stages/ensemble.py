@@ -17,20 +17,21 @@ from thumbnet.params import Params
 
 def main(params: Params) -> None:
     members = {member: load_predictions(paths.PREDICTIONS / f"{member}.npz") for member in params.members}
-    classes = load_info(paths.SPLITS).classes
+    info = load_info(paths.SPLITS)
     method, confidence = params.ensemble.method, params.evaluate.confidence
 
     networks = list_networks(members, params.ensemble.seeds)
     ensembles = {each: combine(each, networks) for each in METHODS}
     chosen = ensembles[method].predictions
-    metrics = {"members": params.members, **compare(networks, list(ensembles.values()), method, confidence)}
+    compared = compare(networks, list(ensembles.values()), method, confidence)
+    metrics = {"members": params.members, "data": info.name, "confidence": confidence, **compared}
     sizes = accuracy_by_size(networks)
     save_predictions(paths.ENSEMBLE_PREDICTIONS, chosen)
     write_json(paths.ENSEMBLE_METRICS, metrics)
     table = paths.ENSEMBLE_PLOTS / "size.csv"
     write_sizes(table, sizes)
 
-    files = draw_judged(paths.ENSEMBLE, f"Ensemble of {', '.join(networks)}", chosen, classes, metrics, confidence)
+    files = draw_judged(paths.ENSEMBLE, f"Ensemble of {', '.join(networks)}", chosen, info.classes, metrics, confidence)
     best = metrics["best_network"]
     pictures = {
         "methods": draw_methods(metrics, confidence),

@@ -45,7 +45,8 @@ def finished(project: Path) -> Path:
     for member, validation, test in (("bn", 0.9, 0.925), ("gn", 0.88, 0.91)):
         write(f"train/{member}.json", {"parameters": 49746, "epochs": 6, "best_epoch": 5})
         write(f"evaluate/{member}.json", {"validation": judged(validation), "test": judged(test)})
-    write("ensemble.json", {"members": ["bn", "gn"], "validation": judged(0.91), "test": judged(0.9312),
+    write("ensemble.json", {"members": ["bn", "gn"], "data": "fashion_mnist", "confidence": 0.95,
+                            "validation": judged(0.91), "test": judged(0.9312),
                             "best_member": "bn", "gain_validation_points": 1.0, "gain_test_points": 0.62,
                             "mcnemar_p": 0.0312})  # fmt: skip
     return project
@@ -114,10 +115,11 @@ def test_results_shows_each_network_and_the_ensemble(finished: Path) -> None:
         assert part in done.stdout
 
 
-def test_results_names_the_level_of_its_intervals(finished: Path) -> None:
-    path = finished / "params.yaml"
-    path.write_text(path.read_text().replace("confidence: 0.95", "confidence: 0.995"))
-    assert "99.5 % intervals" in thumbnet(finished, "results").stdout
+def test_results_names_the_level_that_its_intervals_were_made_with(finished: Path) -> None:
+    params, metrics = finished / "params.yaml", finished / "metrics/ensemble.json"
+    params.write_text(params.read_text().replace("confidence: 0.95", "confidence: 0.5"))
+    metrics.write_text(metrics.read_text().replace('"confidence": 0.95', '"confidence": 0.995'))
+    assert "Accuracy on fashion_mnist, with 99.5 % intervals" in thumbnet(finished, "results").stdout
 
 
 def test_results_says_what_sweeps_need_without_git(finished: Path) -> None:
@@ -126,14 +128,23 @@ def test_results_says_what_sweeps_need_without_git(finished: Path) -> None:
     assert "git init" in thumbnet(finished, "results").stdout
 
 
-def test_results_of_other_members_are_not_shown(finished: Path) -> None:
-    path = finished / "params.yaml"
-    path.write_text(path.read_text().replace("- gn\n", ""))
+@pytest.mark.parametrize(
+    ("file", "old", "new", "told"),
+    [
+        ("params.yaml", "- gn\n", "", "is of bn, gn, and members are now bn"),
+        ("params.yaml", "name: fashion_mnist", "name: mnist", "is of fashion_mnist, and dataset.name is now mnist"),
+        ("metrics/ensemble.json", '"confidence": 0.95, ', "", "was written by an earlier version of thumbnet"),
+    ],
+    ids=["members", "data set", "version"],
+)
+def test_results_of_another_run_are_not_shown(file: str, old: str, new: str, told: str, finished: Path) -> None:
+    path = finished / file
+    before = path.read_text()
+    path.write_text(before.replace(old, new))
+    assert path.read_text() != before
     done = thumbnet(finished, "results")
-    assert done.returncode == 1
-    assert done.stdout == ""
-    for part in ("metrics/ensemble.json", "bn, gn", "members are now bn", "dvc repro"):
-        assert part in done.stderr
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"error: metrics/ensemble.json {told}; run: dvc repro\n"
 
 
 def test_results_before_the_first_run_says_what_to_run(project: Path) -> None:

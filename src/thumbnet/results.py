@@ -1,6 +1,7 @@
 """What a run of the pipeline came to, on one screen: a row per network, the ensemble, and where to look next."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,14 @@ def print_results(params: Params, console: Console | None = None) -> None:
         console: where to; default: the screen.
 
     Raises:
-        UserError: the pipeline has not run to its end for these members.
+        UserError: the pipeline has not run to its end for these members on this data set.
     """
     console = console or Console(highlight=False)
     ensemble = _read(paths.ENSEMBLE_METRICS)
-    if ensemble["members"] != params.members:
-        raise UserError(f"{paths.ENSEMBLE_METRICS} is of {', '.join(ensemble['members'])}, and members are now "
-                        f"{', '.join(params.members)}; run: dvc repro")  # fmt: skip
+    if "confidence" not in ensemble:
+        raise UserError(f"{paths.ENSEMBLE_METRICS} was written by an earlier version of thumbnet; run: dvc repro")
+    _check_run("members", ensemble["members"], params.members)
+    _check_run("dataset.name", [ensemble["data"]], [params.dataset.name])
     table = Table(box=SIMPLE_HEAD, padding=0)
     for column in ("network", "parameters", "best epoch", "validation, %", "test, %"):
         table.add_column(column, justify="left" if column == "network" else "right")
@@ -46,7 +48,7 @@ def print_results(params: Params, console: Console | None = None) -> None:
             seeds = True
     table.add_section()
     table.add_row(paths.ENSEMBLE, "", "", _accuracy(ensemble["validation"]), _accuracy(ensemble["test"]))
-    console.print(f"Accuracy on {params.dataset.name}, with {100 * params.evaluate.confidence:g} % intervals")
+    console.print(f"Accuracy on {ensemble['data']}, with {100 * ensemble['confidence']:g} % intervals")
     console.print(table)
     if seeds:
         console.print("* the median of all seeds, and the quartiles around it; the row above is of the first seed\n")
@@ -58,6 +60,13 @@ def print_results(params: Params, console: Console | None = None) -> None:
     console.print()
     for what, where in _next_steps():
         console.print(f"{what:<10}{where}", soft_wrap=True)
+
+
+def _check_run(parameter: str, ran: Sequence[str], now: Sequence[str]) -> None:
+    if ran != now:
+        verb = "are" if parameter.endswith("s") else "is"
+        raise UserError(f"{paths.ENSEMBLE_METRICS} is of {', '.join(ran)}, and {parameter} {verb} now "
+                        f"{', '.join(now)}; run: dvc repro")  # fmt: skip
 
 
 def _next_steps() -> list[tuple[str, str]]:
