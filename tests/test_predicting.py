@@ -200,7 +200,7 @@ def test_what_was_not_trained_is_told(model: str, told: str, project: Path) -> N
 def test_places_are_files_folders_and_patterns(project: Path) -> None:
     folder = Path("photos")
     folder.mkdir()
-    for name in ("b.jpg", "a.PNG", "notes.txt"):
+    for name in ("b.jpg", "a.PNG", "notes.txt", "._b.jpg"):
         (folder / name).touch()
     found = predicting.find_images(["photos", "photos/*.txt", "picture.png"])
     assert [str(path) for path in found] == ["photos/a.PNG", "photos/b.jpg", "photos/notes.txt", "picture.png"]
@@ -225,6 +225,17 @@ def test_large_images_are_taken_and_huge_ones_refused(
     assert large.error is None
     assert huge.error == "it has more than 0.02 million pixels; make it smaller first"
     assert not recwarn.list
+
+
+def test_names_with_brackets_are_names(project: Path) -> None:
+    """rich takes `[/y]` for the end of a style, and `:owl:` for a picture."""
+    names = ["[red]a[bold].png", "x[/y].png", ":owl:.png"]
+    for name in names:
+        Path(name).parent.mkdir(exist_ok=True)
+        Image.fromarray(PICTURE).save(name)
+    done = thumbnet("predict", *names, "--top", "1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split()[0] for line in done.stdout.splitlines() if ".png" in line] == names
 
 
 def test_a_file_that_cannot_be_read_stops_no_other(project: Path) -> None:

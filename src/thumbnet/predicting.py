@@ -71,8 +71,8 @@ def find_images(places: Sequence[str]) -> list[Path]:
     """The files that are meant, in the order given.
 
     Args:
-        places: files; folders, for the images directly in them, by name; or patterns such as `photos/*.jpg`, which
-            some shells leave as they are.
+        places: files; folders, for the images directly in them, by name, without hidden ones; or patterns such as
+            `photos/*.jpg`, which some shells leave as they are.
 
     Raises:
         UserError: one of them names nothing.
@@ -81,7 +81,7 @@ def find_images(places: Sequence[str]) -> list[Path]:
     for place in places:
         path = Path(place)
         if path.is_dir():
-            files = sorted(file for file in path.iterdir() if file.suffix.lower() in ENDINGS and file.is_file())
+            files = sorted(file for file in path.iterdir() if _is_shown_image(file))
             if not files:
                 raise UserError(f"{place}: no images in this folder; files count that end in {' '.join(ENDINGS)}")
         elif path.exists():
@@ -94,6 +94,11 @@ def find_images(places: Sequence[str]) -> list[Path]:
                 raise UserError(f"{place}: no such file or folder{hint}")
         found += files
     return found
+
+
+def _is_shown_image(file: Path) -> bool:
+    """Hidden files are not the user's: `._photo.jpg` is what a Mac leaves beside `photo.jpg`, and no image."""
+    return file.suffix.lower() in ENDINGS and not file.name.startswith(".") and file.is_file()
 
 
 def _names_beside(path: Path) -> Iterator[str]:
@@ -261,7 +266,7 @@ def print_answers(predictor: Predictor, answers: Sequence[Answer], top: int, con
         top: how many classes of each image are shown, 1 or more.
         console: where to; default: the screen.
     """
-    console = console or Console(highlight=False)
+    console = console or Console(highlight=False, markup=False, emoji=False)  # names may have brackets and colons
     table = Table(box=SIMPLE_HEAD, padding=(0, 1))
     for column in ("image", "class", "%", "next, %")[: 4 if top > 1 else 3]:
         table.add_column(column, justify="right" if column == "%" else "left", overflow="fold")
@@ -272,7 +277,7 @@ def print_answers(predictor: Predictor, answers: Sequence[Answer], top: int, con
             cells = [str(answer.image), first, f"{100 * share:.1f}", following]
             table.add_row(*(cells if top > 1 else cells[:3]))
     if table.row_count:
-        console.print(f"{predictor.name}, {len(predictor.classes)} classes", markup=False)
+        console.print(f"{predictor.name}, {len(predictor.classes)} classes")
         console.print(table)
 
 
