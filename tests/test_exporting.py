@@ -65,15 +65,18 @@ def test_a_file_says_what_the_network_says(
     assert metadata["input"] == f"raw pixels 0-255, uint8, (n, {height}, {width}, {channels})"
 
 
-def test_the_check_takes_the_test_split_where_it_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("images", [1, 7])
+def test_the_check_takes_the_test_split_where_it_fits(
+    images: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     make_member(tmp_path / "models/bn", {"layers": "F"}, GREY)
     splits = tmp_path / "data/splits"
     splits.mkdir(parents=True)
-    np.save(images_file(splits, "test"), np.zeros((7, *GREY), dtype=np.uint8))
-    np.save(labels_file(splits, "test"), np.zeros(7, dtype=np.int64))
+    np.save(images_file(splits, "test"), np.zeros((images, *GREY), dtype=np.uint8))
+    np.save(labels_file(splits, "test"), np.zeros(images, dtype=np.int64))
     done = export(tmp_path / "models/bn", tmp_path / "bn.onnx")
-    assert (done.images, done.are_real, done.same_class) == (7, True, 1.0)
+    assert (done.images, done.are_real, done.same_class) == (images, True, 1.0)
 
 
 def test_missing_networks_and_packages_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,3 +88,10 @@ def test_missing_networks_and_packages_are_told(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(UserError, match=r"thumbnet\[export\]"):
         export(tmp_path / "bn", path)
     assert list(tmp_path.iterdir()) == [tmp_path / "bn"]
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    make_member(tmp_path / "bn", {"layers": "F"}, GREY)
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"file/bn\.onnx cannot be written: (File exists|Not a directory)"):
+        export(tmp_path / "bn", tmp_path / "file/bn.onnx")

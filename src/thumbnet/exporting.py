@@ -71,7 +71,8 @@ def export(folder: Path, path: Path) -> Exported:
         What the check found.
 
     Raises:
-        UserError: there is no such network, the extra packages are missing, or the two differ.
+        UserError: there is no such network, the extra packages are missing, the two differ, or the file cannot be
+            written.
     """
     try:
         import onnx
@@ -85,12 +86,13 @@ def export(folder: Path, path: Path) -> Exported:
     card = load_card(folder)
     module = _WithSoftmax(load_classifier(folder)).eval()
     pixels, are_real = _images(card)
+    example = torch.from_numpy(np.repeat(pixels[:1], 2, axis=0))  # of one image alone n would be a constant
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of the exporter, about itself
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
             module,
-            (torch.from_numpy(pixels[:2]),),
+            (example,),
             input_names=[INPUT],
             output_names=[OUTPUT],
             dynamic_shapes={"images": {0: torch.export.Dim("n")}},
@@ -102,16 +104,19 @@ def export(folder: Path, path: Path) -> Exported:
     model = program.model_proto
     for key, value in _metadata(card).items():
         model.metadata_props.add(key=key, value=value)
-    with fresh_file(path) as aside:
-        onnx.save(model, aside)
-        session = onnxruntime.InferenceSession(aside, providers=["CPUExecutionProvider"])
-        (given,) = session.run([OUTPUT], {INPUT: pixels})
-        difference = float(np.abs(given - expected).max())
-        if not difference <= TOLERANCE:
-            raise UserError(
-                f"{path} is not written: onnxruntime's probabilities differ from PyTorch's by up to {difference:.2g}, "
-                f"and {TOLERANCE:g} is allowed"
-            )
+    try:
+        with fresh_file(path) as aside:
+            onnx.save(model, aside)
+            session = onnxruntime.InferenceSession(aside, providers=["CPUExecutionProvider"])
+            (given,) = session.run([OUTPUT], {INPUT: pixels})
+            difference = float(np.abs(given - expected).max())
+            if not difference <= TOLERANCE:
+                raise UserError(
+                    f"{path} is not written: onnxruntime's probabilities differ from PyTorch's by up to "
+                    f"{difference:.2g}, and {TOLERANCE:g} is allowed"
+                )
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from None
     same = float((given.argmax(1) == expected.argmax(1)).mean())
     return Exported(path, len(pixels), are_real, difference, same)
 
