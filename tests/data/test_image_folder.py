@@ -33,6 +33,13 @@ def photo(size: tuple[int, int] = (8, 8), channels: int = 3) -> Image.Image:
     return Image.fromarray(pixels if channels > 1 else pixels[..., 0])
 
 
+def cut_avif() -> bytes:
+    """An image of a format whose errors Pillow tells in a way of their own."""
+    content = bytearray(encoded(photo((64, 64)), "AVIF"))
+    content[81] = 0
+    return bytes(content)
+
+
 def write(root: Path, files: dict[str, bytes]) -> Path:
     for name, content in files.items():
         path = root / name
@@ -165,9 +172,10 @@ def add(name: str, content: bytes) -> Callable[[Path], None]:
         (add("train/cat/broken.jpg", b"\xff\xd8\xff no picture"), r"train/cat/broken\.jpg is broken or no image"),
         (add("test/cat/empty.png", b""), r"test/cat/empty\.png is broken or no image"),
         (add("train/cat/cut.png", encoded(photo((64, 64)))[:5000]), r"train/cat/cut\.png cannot be read"),
+        (add("train/cat/cut.avif", cut_avif()), r"train/cat/cut\.avif cannot be read: Failed to decode"),
         (add("train/cat/f.tif", encoded(Image.new("F", (8, 8)), "TIFF")), r"train/cat/f\.tif .* floating-point"),
     ],
-    ids=["no train", "one class", "test only", "empty class", "stray", "broken", "empty", "cut", "float"],
+    ids=["no train", "one class", "test only", "empty class", "stray", "broken", "empty", "cut", "avif", "float"],
 )
 def test_mistakes_name_the_file_or_the_class(photos, project, spoil, message, packed):
     spoil(photos)
@@ -176,6 +184,36 @@ def test_mistakes_name_the_file_or_the_class(photos, project, spoil, message, pa
         save_as_arrays(place, project / "raw")
     assert not (project / "raw").exists()
     assert not list(project.glob(".*")), "nothing half-written may stay"
+
+
+@pytest.mark.parametrize(
+    ("link", "to", "message"),
+    [
+        ("train/up", "..", r"photos: the link train/up leads back to where it lies; remove it"),
+        ("train/cat/lost.png", "nowhere", r"photos: train/cat/lost\.png cannot be read: No such file or directory"),
+    ],
+)
+def test_links_that_lead_to_no_image_are_named(link, to, message, photos):
+    (photos / link).symlink_to(to)
+    with pytest.raises(UserError, match=message):
+        find_layout(photos)
+
+
+def test_links_are_followed_and_hidden_ones_left_alone(photos, project):
+    shutil.move(photos / "train/cat", project / "elsewhere")
+    (photos / "train/cat").symlink_to(project / "elsewhere")
+    (photos / "train/dog/.#1.png").symlink_to("nobody@nowhere")  # Emacs's mark of a file that is being edited
+    (photos / "train/.up").symlink_to("..")
+    assert [file.label for file in find_layout(photos).files["train"]].count(0) == 3
+
+
+def test_a_class_is_the_same_however_its_umlaut_is_written(photos):
+    one, other = "K\u00e4tzchen", "Ka\u0308tzchen"
+    (photos / "train/cat").rename(photos / "train" / one)
+    (photos / "test/cat").rename(photos / "test" / other)
+    layout = find_layout(photos)
+    assert layout.classes == (one, "dog")
+    assert len(layout.files["test"]) == 2
 
 
 def test_an_empty_folder_is_an_empty_class(photos):

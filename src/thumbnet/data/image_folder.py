@@ -6,11 +6,12 @@ are decoded on all cores while they are read, and written to memory-mapped files
 
 import io
 import os
+import unicodedata
 import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -79,13 +80,16 @@ def find_layout(place: Path) -> Layout:
         if parts[0] not in folders:
             ignored[f"{parts[0]}/"] += is_image
         elif len(parts) > 2 or (len(parts) == 2 and member.is_folder):
-            images = folders[parts[0]].setdefault(parts[1], [])
+            name = unicodedata.normalize("NFC", parts[1])  # a Mac's archives have ä as a and ¨
+            images = folders[parts[0]].setdefault(name, [])
             if is_image:
                 images.append(member)
             elif not member.is_folder:
                 ignored[f"*{Path(member.path).suffix}"] += 1
         elif is_image:
             raise UserError(f"{place}: {member.path} lies in no class; images go to {prefix}{parts[0]}/<class>/")
+        elif not member.is_folder:
+            ignored[f"*{Path(member.path).suffix}"] += 1
     _check_classes(place, folders)
     classes = tuple(sorted(folders["train"]))
     files = {split: _labelled(place, by_class, classes) for split, by_class in folders.items()}
@@ -147,6 +151,8 @@ def decode_image(content: bytes, image_size: int) -> Images:
     except Image.DecompressionBombError:
         most = 2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6
         raise ValueError(f"it has more than {most:.3g} million pixels; make it smaller first") from None
+    except RuntimeError as error:  # of Pillow's reader of AVIF, where others raise an OSError
+        raise OSError(str(error)) from None
     if rgb.size != (image_size, image_size):
         rgb = rgb.resize((image_size, image_size), Image.Resampling.BILINEAR)
     return np.asarray(rgb)
@@ -166,10 +172,35 @@ def _members(place: Path) -> list[Member]:
 
 
 def _walk(place: Path) -> Iterator[Member]:
+    """What is in a folder, links followed; hidden ones are not looked at, as editors leave some that lead nowhere."""
     for folder, below, files in os.walk(place, followlinks=True):
         inside = Path(folder).relative_to(place)
-        yield from (Member((inside / name).as_posix(), True, 0) for name in below)
-        yield from (Member((inside / name).as_posix(), False, os.stat(Path(folder, name)).st_size) for name in files)
+        below[:] = [name for name in below if not _is_hidden(name)]
+        for path in ((inside / name).as_posix() for name in below):
+            if Path(folder).resolve().is_relative_to((place / path).resolve()):
+                raise UserError(f"{place}: the link {path} leads back to where it lies; remove it")
+            yield Member(path, True, 0)
+        for path in ((inside / name).as_posix() for name in files if not _is_hidden(name)):
+            yield Member(path, False, _size(place, path))
+
+
+def _size(place: Path, path: str) -> int:
+    with _naming(place, path):
+        return (place / path).stat().st_size
+
+
+def _read(place: Path, path: str) -> bytes:
+    with _naming(place, path):
+        return (place / path).read_bytes()
+
+
+@contextmanager
+def _naming(place: Path, path: str) -> Iterator[None]:
+    """What the system does not give is the user's to mend."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{place}: {path} cannot be read: {error.strerror}; mend or remove it") from None
 
 
 def _is_hidden(path: str) -> bool:
@@ -241,7 +272,7 @@ def _decode_all(place: Path, slots: dict[str, Images], report_bytes: Callable[[i
 
 def _contents(place: Path, paths: Collection[str]) -> Iterator[tuple[str, bytes]]:
     if place.is_dir():
-        yield from ((path, (place / path).read_bytes()) for path in paths)
+        yield from ((path, _read(place, path)) for path in paths)
         return
     try:
         yield from read_members(place, paths)
