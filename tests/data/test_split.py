@@ -18,6 +18,7 @@ TRAIN = np.repeat([0, 1, 2], [50, 30, 20])
 TRAIN = np.random.default_rng(1).permutation(TRAIN)
 TEST = np.tile([0, 1, 2], 10)
 NO_TEST = TEST[:0]
+CLASSES = ("a", "b", "c")
 CLEAN = CorruptionParams(label_noise=0.0, pixel_noise=0.0)
 
 
@@ -40,7 +41,7 @@ def sizes(plan: Plan) -> dict[str, int]:
     ],
 )
 def test_every_image_goes_to_one_split(kind, validation, test, expected):
-    plan = plan_split(TRAIN, test, params(kind, validation), seed=0)
+    plan = plan_split(TRAIN, test, params(kind, validation), 0, CLASSES)
     assert tuple(sizes(plan).values()) == expected
     used = [(source, index) for source, indices in plan.values() for index in indices.tolist()]
     everything = {("train", index) for index in range(100)} | {("test", index) for index in range(len(test))}
@@ -49,7 +50,7 @@ def test_every_image_goes_to_one_split(kind, validation, test, expected):
 
 
 def test_train_test_validates_on_the_test_images_and_warns_of_it(capsys):
-    plan = plan_split(TRAIN, TEST, params("train_test", 5), 0)
+    plan = plan_split(TRAIN, TEST, params("train_test", 5), 0, CLASSES)
     assert plan["train"][1].tolist() == list(range(100))
     for name in ("validation", "test"):
         assert plan[name][0] == "test"
@@ -58,8 +59,10 @@ def test_train_test_validates_on_the_test_images_and_warns_of_it(capsys):
 
 
 def test_holdout_is_the_last_of_train_and_test_halves_the_first_of_test():
-    assert plan_split(TRAIN, TEST, params("holdout", 10), 0)["validation"][1].tolist() == list(range(90, 100))
-    assert plan_split(TRAIN, TEST, params("test_halves", 24), 0)["validation"][1].tolist() == list(range(24))
+    last = plan_split(TRAIN, TEST, params("holdout", 10), 0, CLASSES)["validation"][1]
+    first = plan_split(TRAIN, TEST, params("test_halves", 24), 0, CLASSES)["validation"][1]
+    assert last.tolist() == list(range(90, 100))
+    assert first.tolist() == list(range(24))
 
 
 @settings(deadline=None, max_examples=50)  # the first example loads scikit-learn
@@ -71,7 +74,7 @@ def test_holdout_is_the_last_of_train_and_test_halves_the_first_of_test():
 @example(share=0.3046875, counts=[20, 36], seed=0)  # 18 of 56, of which the second class has 12, and 10.97 is its share
 def test_fraction_takes_its_share_of_every_class(share, counts, seed):
     labels = np.repeat(np.arange(len(counts)), counts)
-    plan = plan_split(labels, TEST, params("fraction", share), seed)
+    plan = plan_split(labels, TEST, params("fraction", share), seed, [*map(str, counts)])
     taken = np.bincount(labels[plan["validation"][1]], minlength=len(counts))
     # Both the split and, within it, each class is of whole images.
     assert abs(taken.sum() - share * len(labels)) < 1 + 1e-9
@@ -80,7 +83,7 @@ def test_fraction_takes_its_share_of_every_class(share, counts, seed):
 
 
 def test_a_test_set_cut_from_train_has_its_share_of_every_class(capsys):
-    plan = plan_split(TRAIN, NO_TEST, params("fraction", 0.2), 0)
+    plan = plan_split(TRAIN, NO_TEST, params("fraction", 0.2), 0, CLASSES)
     assert np.bincount(TRAIN[plan["test"][1]]).tolist() == [10, 6, 4]
     assert "no test images are given: 20 of train" in capsys.readouterr().out
 
@@ -88,8 +91,8 @@ def test_a_test_set_cut_from_train_has_its_share_of_every_class(capsys):
 @pytest.mark.parametrize(("kind", "test", "name"), [("fraction", TEST, "validation"), ("holdout", NO_TEST, "test")])
 def test_chance_follows_the_seed(kind, test, name):
     size = 0.2 if kind == "fraction" else 20
-    first, again, other = (plan_split(TRAIN, test, params(kind, size), seed)[name][1].tolist() for seed in (1, 1, 2))
-    assert first == again != other
+    first, again, other = (plan_split(TRAIN, test, params(kind, size), seed, CLASSES)[name][1] for seed in (1, 1, 2))
+    assert first.tolist() == again.tolist() != other.tolist()
 
 
 @pytest.mark.parametrize(
@@ -101,12 +104,33 @@ def test_chance_follows_the_seed(kind, test, name):
         ("test_halves", 30, TEST, "30 leaves nothing of 30 test images"),
         ("test_halves", 10, NO_TEST, "no test images; allowed are holdout and fraction"),
         ("train_test", 1, NO_TEST, "no test images; allowed are holdout and fraction"),
-        ("fraction", 0.001, TEST, "too few images for a split by class"),
+        (
+            "fraction",
+            0.001,
+            TEST,
+            "0.001 makes a split of 1 images, too few for one of each of 3 classes; give a larger",
+        ),
+        ("fraction", 0.99, TEST, "0.99 makes a split of 1 images, .* of 3 classes; give a smaller"),
+        ("holdout", 1, NO_TEST, "1 makes a split of 1 images, .* of 3 classes; give a larger"),
+        ("fraction", 0.5, NO_TEST, "0.5 leaves nothing of 100 training images, as many again being the test set"),
     ],
 )
 def test_what_cannot_be_split_is_the_users_mistake(kind, validation, test, message):
     with pytest.raises(UserError, match=message):
-        plan_split(TRAIN, test, params(kind, validation), 0)
+        plan_split(TRAIN, test, params(kind, validation), 0, CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("images", "validation", "message"),
+    [
+        (1, 0.2, "^owl: 1 training image, too few for a split by class"),
+        (2, 0.35, "^owl: 1 training image is left by validation"),
+    ],
+)
+def test_a_class_too_small_for_a_split_by_class_is_named(images, validation, message):
+    labels = np.repeat([0, 1, 2], [10, 10, images])
+    with pytest.raises(UserError, match=message):
+        plan_split(labels, NO_TEST, params("fraction", validation), 0, ["cat", "dog", "owl"])
 
 
 @pytest.fixture
@@ -117,7 +141,7 @@ def raw(tmp_path: Path) -> Path:
     for name, labels, first in (("train", TRAIN, 0), ("test", TEST, 100)):
         images = np.arange(first, first + len(labels), dtype=np.uint8)[:, None, None, None]
         save_split(folder, name, np.broadcast_to(images, (len(labels), 2, 3, 1)), labels)
-    save_info(folder, DatasetInfo("mnist", ("a", "b", "c"), (2, 3, 1), {"train": 100, "test": 30}, {}))
+    save_info(folder, DatasetInfo("mnist", CLASSES, (2, 3, 1), {"train": 100, "test": 30}, {}))
     return folder
 
 
@@ -125,7 +149,7 @@ def raw(tmp_path: Path) -> Path:
 def test_files_hold_the_images_that_were_chosen(raw, tmp_path, images_per_chunk, monkeypatch):
     monkeypatch.setattr(arrays, "CHUNK_BYTES", images_per_chunk * 6)
     split(raw, tmp_path / "splits", params("fraction", 0.2), CLEAN, seed=3)
-    plan = plan_split(TRAIN, TEST, params("fraction", 0.2), seed=3)
+    plan = plan_split(TRAIN, TEST, params("fraction", 0.2), 3, CLASSES)
     for name, (source, indices) in plan.items():
         images, labels = load_split(tmp_path / "splits", name, mmap=True)
         assert isinstance(images, np.memmap)

@@ -4,6 +4,8 @@ Validation images are cut from train or from test as `split` says, and where the
 as well. Images are copied in pieces, so that any number of them fits in memory; noise is put on train alone.
 """
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +53,7 @@ def split(raw: Path, destination: Path, params: SplitParams, corruption: Corrupt
     """
     info = load_info(raw)
     train_labels, test_labels = load_split(raw, "train", mmap=True)[1], load_split(raw, "test", mmap=True)[1]
-    plan = plan_split(train_labels, test_labels, params, seed)
+    plan = plan_split(train_labels, test_labels, params, seed, info.classes)
     _check_classes(train_labels[plan["train"][1]], info.classes)
     with fresh_folder(destination) as folder:
         for name, (source, indices) in plan.items():
@@ -65,7 +67,9 @@ def split(raw: Path, destination: Path, params: SplitParams, corruption: Corrupt
     return result
 
 
-def plan_split(train_labels: Labels, test_labels: Labels, params: SplitParams, seed: int) -> Plan:
+def plan_split(
+    train_labels: Labels, test_labels: Labels, params: SplitParams, seed: int, classes: Sequence[str]
+) -> Plan:
     """Decides which image goes where.
 
     `holdout` takes the last `validation` images of train, `fraction` that share of each class of train, `test_halves`
@@ -78,6 +82,7 @@ def plan_split(train_labels: Labels, test_labels: Labels, params: SplitParams, s
         test_labels: classes of the raw test images, (n,); n may be 0.
         params: the `split` section of `params.yaml`.
         seed: as for `split`.
+        classes: their names, for messages.
 
     Raises:
         UserError: as `split`.
@@ -97,7 +102,7 @@ def plan_split(train_labels: Labels, test_labels: Labels, params: SplitParams, s
         }
     if params.kind == "test_halves":
         size = int(params.validation)
-        _check_size(size, len(test_labels), "test images")
+        _check_size(params, size, len(test_labels), "test images")
         return {
             "train": ("train", everything),
             "validation": ("test", all_of_test[:size]),
@@ -105,30 +110,48 @@ def plan_split(train_labels: Labels, test_labels: Labels, params: SplitParams, s
         }
     if params.kind == "holdout":
         size = int(params.validation)
-        _check_size(size, len(train_labels), "training images")
+        _check_size(params, size, len(train_labels), "training images")
         train, validation = everything[:-size], everything[-size:]
     else:
-        train, validation = _stratified(everything, train_labels, float(params.validation), seed)
+        _check_each_class(train_labels, ", too few", classes)
+        train, validation = _stratified(everything, train_labels, float(params.validation), seed, params)
     if len(test_labels):
         return {"train": ("train", train), "validation": ("train", validation), "test": ("test", all_of_test)}
-    _check_size(2 * len(validation), len(train_labels), "training images (as many again become the test set)")
-    train, test = _stratified(train, train_labels, len(validation), seed)
+    _check_size(params, 2 * len(validation), len(train_labels), "training images, as many again being the test set")
+    _check_each_class(train_labels[train], " is left by validation, too few", classes)
+    train, test = _stratified(train, train_labels, len(validation), seed, params)
     print(f"no test images are given: {len(test):,} of train, of each class its share, are the test set")
     return {"train": ("train", train), "validation": ("train", validation), "test": ("train", test)}
 
 
-def _check_size(size: int, available: int, of_what: str) -> None:
+def _check_size(params: SplitParams, size: int, available: int, of_what: str) -> None:
     if size >= available:
-        raise UserError(f"split.validation = {size:,} leaves nothing of {available:,} {of_what}; give a smaller number")
+        raise UserError(
+            f"split.validation = {params.validation:,g} leaves nothing of {available:,} {of_what}; give a smaller "
+            "number"
+        )
 
 
-def _check_classes(labels: Labels, classes: tuple[str, ...]) -> None:
+def _check_classes(labels: Labels, classes: Sequence[str]) -> None:
     lost = [name for label, name in enumerate(classes) if label not in labels]
     if lost:
         raise UserError(f"split.validation leaves no training images of {', '.join(lost)}; give a smaller number")
 
 
-def _stratified(indices: Indices, labels: Labels, size: int | float, seed: int) -> tuple[Indices, Indices]:
+def _check_each_class(labels: Labels, why: str, classes: Sequence[str]) -> None:
+    """A split by class needs two images of each: one on either side."""
+    counts = np.bincount(labels, minlength=len(classes)).tolist()
+    single = [name for name, count in zip(classes, counts, strict=True) if count == 1]
+    if single:
+        raise UserError(
+            f"{', '.join(single)}: 1 training image{why} for a split by class, which needs 2 or more of each; add "
+            "images, or leave the class out"
+        )
+
+
+def _stratified(
+    indices: Indices, labels: Labels, size: int | float, seed: int, params: SplitParams
+) -> tuple[Indices, Indices]:
     """Cuts `size` (a number or a share) of the indices off, at random, the same share of each class.
 
     Returns:
@@ -136,10 +159,15 @@ def _stratified(indices: Indices, labels: Labels, size: int | float, seed: int) 
     """
     from sklearn.model_selection import train_test_split  # takes a second to load, and a holdout does without
 
-    try:
-        left, cut = train_test_split(indices, test_size=size, random_state=seed, stratify=labels[indices])
-    except ValueError as error:
-        raise UserError(f"split.validation: too few images for a split by class: {error}") from None
+    classes = len(np.unique(labels[indices]))
+    cut_off = size if isinstance(size, int) else math.ceil(size * len(indices))
+    for images, change in ((cut_off, "larger"), (len(indices) - cut_off, "smaller")):
+        if images < classes:
+            raise UserError(
+                f"split.validation = {params.validation:,g} makes a split of {images:,} images, too few for one of "
+                f"each of {classes:,} classes; give a {change} number"
+            )
+    left, cut = train_test_split(indices, test_size=size, random_state=seed, stratify=labels[indices])
     return np.sort(left), np.sort(cut)
 
 
