@@ -255,6 +255,14 @@ def sixteen_bit() -> Image.Image:
     return Image.fromarray(np.full((4, 4), 40_000, np.uint16))
 
 
+def white_is_zero() -> bytes:
+    """A TIFF of 16 bits whose tag of the photometric interpretation (262, one short) says 0 in place of 1."""
+    tag = b"\x06\x01\x03\x00\x01\x00\x00\x00"
+    content = encoded(sixteen_bit(), "TIFF")
+    assert content.count(tag + b"\x01") == 1
+    return content.replace(tag + b"\x01", tag + b"\x00")
+
+
 MODES = {
     "L": (encoded(Image.new("L", (4, 4), 99)), [99, 99, 99]),
     "1": (encoded(Image.new("1", (4, 4), 1)), [255, 255, 255]),
@@ -265,6 +273,8 @@ MODES = {
     "LA, transparent": (encoded(Image.new("LA", (4, 4), (200, 0))), [0, 0, 0]),
     "16 bit PNG": (encoded(sixteen_bit()), [156, 156, 156]),
     "16 bit TIFF": (encoded(sixteen_bit(), "TIFF"), [156, 156, 156]),
+    "16 bit PNG, transparent": (encoded(sixteen_bit(), transparency=40_000), [0, 0, 0]),
+    "16 bit TIFF, white is zero": (white_is_zero(), [99, 99, 99]),
     "GIF": (encoded(palette_image(), "GIF"), [10, 20, 30]),
     "CMYK": (encoded(Image.new("CMYK", (4, 4), (0, 0, 255, 0)), "TIFF"), [255, 255, 0]),
 }

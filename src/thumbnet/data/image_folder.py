@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.format import open_memmap
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION
 
 from thumbnet.data.archives import ArchiveError, Member, is_archive, list_members, read_members
 from thumbnet.data.arrays import Images, chunks, images_file, labels_file
@@ -147,7 +148,7 @@ def decode_image(content: bytes, image_size: int) -> Images:
     try:
         with Image.open(io.BytesIO(content)) as image:
             image.draft(None, (2 * image_size, 2 * image_size))  # a large JPEG is decoded at a fraction of its size
-            rgb = _to_rgb(ImageOps.exif_transpose(image))
+            rgb = _to_rgb(ImageOps.exif_transpose(image), _is_negative(image))
     except Image.DecompressionBombError:
         most = 2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6
         raise ValueError(f"it has more than {most:.3g} million pixels; make it smaller first") from None
@@ -308,13 +309,23 @@ def _decode_batch(place: Path, batch: list[tuple[str, bytes]], slots: dict[str, 
     return has_colour
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _is_negative(image: Image.Image) -> bool:
+    """A TIFF whose 0 is white, which Pillow turns round with 8 bits and not with 16."""
+    return image.mode.startswith("I") and getattr(image, "tag_v2", {}).get(PHOTOMETRIC_INTERPRETATION) == 0
+
+
+def _to_rgb(image: Image.Image, is_negative: bool) -> Image.Image:
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers; save it with 8 or 16 bits")
     if image.mode.startswith("I"):
         values = np.asarray(image).astype(np.int64)
         if values.min() < 0 or values.max() > 65_535:
             raise ValueError("its pixels are 32-bit numbers; save it with 8 or 16 bits")
+        if is_negative:
+            values = 65_535 - values
+        clear = image.info.get("transparency")
+        if isinstance(clear, int):  # the one grey of a PNG that is transparent
+            values[values == clear] = 0
         image = Image.fromarray(((values * 255 + 32_767) // 65_535).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")
