@@ -47,8 +47,8 @@ def finished(project: Path) -> Path:
         write(f"evaluate/{member}.json", {"validation": judged(validation), "test": judged(test)})
     write("ensemble.json", {"members": ["bn", "gn"], "data": "fashion_mnist", "confidence": 0.95,
                             "validation": judged(0.91), "test": judged(0.9312),
-                            "best_member": "bn", "gain_validation_points": 1.0, "gain_test_points": 0.62,
-                            "mcnemar_p": 0.0312})  # fmt: skip
+                            "best_member": "bn", "best_network": "bn/2", "gain_validation_points": 1.0,
+                            "gain_test_points": 0.62, "mcnemar_p": 0.0312})  # fmt: skip
     return project
 
 
@@ -110,7 +110,7 @@ def test_results_shows_each_network_and_the_ensemble(finished: Path) -> None:
         assert part in rows["bn"]
     assert "91.00 (90.00–93.00)" in rows["gn"]
     assert "93.12 (92.12–95.12)" in rows["ensemble"]
-    assert "bn, the best member on validation: +0.62 points on test" in done.stdout
+    assert "bn/2, the best network on validation: +0.62 points on test" in done.stdout
     for part in ("95 % intervals", "p = 0.031", "plots/report.html", "dvc plots show", "mlflow ui", "dvc exp run -S"):
         assert part in done.stdout
 

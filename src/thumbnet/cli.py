@@ -149,7 +149,7 @@ def predict(
         typer.Option(
             metavar="NAME",
             help="a member, ensemble, or an address in MLflow's store: models:/NAME@ALIAS, models:/NAME/VERSION, "
-            "runs:/ID/model; default: the ensemble, and with one member that one",
+            "runs:/ID/model; default: the ensemble, and with one network that one",
         ),
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="classes shown of each image")] = 3,

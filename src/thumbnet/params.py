@@ -464,6 +464,11 @@ class Params(Section):
             raise ValueError(f"members names {', '.join(twice)} more than once")
         return self
 
+    @property
+    def voters(self) -> int:
+        """How many networks the ensemble is made of: with one there is none to speak of."""
+        return len(self.members) * (self.train.seeds if self.ensemble.seeds == "all" else 1)
+
     def training_of(self, member: str) -> dict[str, Any]:
         """All that the training of one member reads, by section, without what it does not use."""
         return {

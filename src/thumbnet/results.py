@@ -53,8 +53,7 @@ def print_results(params: Params, console: Console | None = None) -> None:
     if seeds:
         console.print("* the median of all seeds, and the quartiles around it; the row above is of the first seed\n")
 
-    best = ensemble["best_member"]
-    console.print(f"The ensemble against {best}, the best member on validation: "
+    console.print(f"The ensemble against {ensemble['best_network']}, the best network on validation: "
                   f"{ensemble['gain_test_points']:+.2f} points on test (McNemar's p = {ensemble['mcnemar_p']:.2g}).",
                   soft_wrap=True)  # fmt: skip
     console.print()

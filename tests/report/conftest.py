@@ -92,7 +92,8 @@ def write_results(members: list[str], classes: tuple[str, ...]) -> None:
     pairs = [("ensemble", members[-1]), *pairwise(members)] if len(members) > 1 else []
     write_json(paths.ENSEMBLE_METRICS, splits | {
         "members": members, "method": "soft_vote", "networks": len(members), "temperature": 1.1,
-        "best_member": members[-1], "best_network": members[-1], "gain_test_points": 0.5, "mcnemar_p": 0.03,
+        "best_member": members[-1], "best_network": members[-1],
+        "singles": [{"network": member, **both} for member in members], "gain_test_points": 0.5, "mcnemar_p": 0.03,
         "methods": [{"method": "soft_vote", **both}, {"method": "greedy", **both, "weights": {members[0]: 1.0}}],
         "pairs": [{"first": first, "second": second, "disagreement": 0.1, "error_correlation": None, "only_first": 3,
                    "only_second": 4, "p": 0.01, "p_holm": 0.02} for first, second in pairs],

@@ -47,14 +47,38 @@ def test_long_trainings_are_thinned_and_keep_the_best_epoch() -> None:
     assert curve["train"]["loss"][0] is None, "JSON has no number for it"
 
 
-def test_differences_are_from_the_best_member_on_validation(make_run: Any) -> None:
-    make_run(("a", "b", "c"))
+@pytest.mark.parametrize(
+    ("members", "networks", "best", "told"),
+    [
+        ("abc", "a b c", "c", [("a", -1, None), ("b", -1, 0.8), ("c", None, None), ("ensemble", 4, 0.003)]),
+        ("ab", "a/1 a/2 b/1 b/2", "b/2", [("a", -1, None), ("b", -1, 0.8), ("ensemble", 4, 0.003)]),
+        ("ab", "a/1 a/2 b/1 b/2", "b/1", [("a", -1, None), ("b", None, None), ("ensemble", 4, 0.003)]),
+        ("a", "a/1 a/2", "a/2", [("a", -1, None), ("ensemble", 4, 0.003)]),
+        ("a", "a", "a", [("a", None, None)]),
+    ],
+    ids=[
+        "members",
+        "seeds, the best is another one",
+        "seeds, the best is the first",
+        "seeds of one member",
+        "one network",
+    ],
+)
+def test_differences_are_from_the_best_network_on_validation(
+    members: str, networks: str, best: str, told: list[Any], make_run: Any
+) -> None:
+    """With all seeds it may be another than that of the member's row, and p is of the very pair."""
+    make_run(members)  # every row says 0.9
     judged = {"accuracy": 0.95, "low": 0.9, "high": 0.97, "loss": 0.1}
-    pairs = [{"first": "ensemble", "second": "c", "p": 0.001, "p_holm": 0.003},
-             {"first": "b", "second": "c", "p": 0.4, "p_holm": 0.8}]  # fmt: skip
-    ensemble = {"best_member": "c", "test": judged, "validation": judged, "pairs": pairs}
-    told = [(row.name, row.difference, row.p) for row in read_results(["a", "b", "c"], ensemble)]
-    assert told == [("a", 0, None), ("b", 0, 0.8), ("c", None, None), ("ensemble", pytest.approx(5), 0.003)]
+    other = "b" if members == "abc" else "b/1"
+    tested = {"ensemble": (0.001, 0.003), **({other: (0.4, 0.8)} if other != best else {})}
+    pairs = [{"first": name, "second": best, "p": p, "p_holm": p_holm} for name, (p, p_holm) in tested.items()]
+    singles = [{"network": name, "test": {"accuracy": 0.91}} for name in networks.split()]
+    ensemble = {"networks": len(singles), "best_network": best, "test": judged, "validation": judged, "pairs": pairs,
+                "singles": singles}  # fmt: skip
+    found = [(row.name, row.difference, row.p) for row in read_results(list(members), ensemble)]
+    expected: list[Any] = [(name, pytest.approx(difference), p) for name, difference, p in told]
+    assert found == expected
 
 
 def test_parameters_are_yaml_that_can_be_used_again() -> None:

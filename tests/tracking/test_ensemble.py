@@ -95,6 +95,18 @@ def test_a_single_network_is_no_ensemble(
     assert "test/accuracy" not in run.data.metrics
 
 
+def test_all_seeds_of_a_single_member_are_an_ensemble(
+    params: Params, train_member: Callable[..., Path], write_files: Callable[..., list[Path]], store: Store
+) -> None:
+    train_member("bn")
+    seeds = params.train.model_copy(update={"seeds": 2}), params.ensemble.model_copy(update={"seeds": "all"})
+    params = params.model_copy(update={"train": seeds[0], "ensemble": seeds[1]})
+    tracking.log_ensemble(params, FIGURES, write_files("ensemble.json"))
+    tracking.log_files(params, "ensemble", {"report": write_files("report.html")})
+    assert store.names() == ["bn", "ensemble"]
+    assert store.artifacts(store.run("ensemble"), "report") == {"report.html"}
+
+
 def test_an_ensemble_without_a_run_gets_one(
     pair: Params, train_member: Callable[..., Path], write_files: Callable[..., list[Path]], store: Store
 ) -> None:

@@ -149,6 +149,7 @@ def render_report(params: Params, provenance: Provenance) -> str:
         results=results,
         ensemble=ensemble,
         best=next(result for result in results if result.name == ensemble["best_member"]),
+        rival=next(single for single in ensemble["singles"] if single["network"] == ensemble["best_network"]),
         methods=METHODS,
         members=params.members,
         sections=_sections(params),
@@ -207,7 +208,7 @@ def _sections(params: Params) -> dict[str, str]:
         "data": "Data",
         "settings": "Settings",
     }
-    if len(params.members) == 1:
+    if params.voters == 1:
         del sections["ensemble"]
     return sections
 
@@ -225,7 +226,7 @@ def _describe(album: Album, key: str) -> str | None:
 
 def _answers(params: Params) -> Answers:
     files = {member: paths.PREDICTIONS / f"{member}.npz" for member in params.members}
-    if len(params.members) > 1:
+    if params.voters > 1:
         files[paths.ENSEMBLE] = paths.ENSEMBLE_PREDICTIONS
     networks = {name: load_predictions(path)["test"] for name, path in files.items()}
     images, _ = load_split(paths.SPLITS, "test", mmap=True)

@@ -28,8 +28,8 @@ class Result:
         name: of a member, or `ensemble`.
         train: how the training went: `parameters`, `epochs`, `best_epoch`; empty for the ensemble.
         judged: metrics by split.
-        difference: accuracy on test minus that of the best member on validation, in percentage points; None for that
-            member itself.
+        difference: accuracy on test minus that of the best network on validation, in percentage points; None for that
+            network itself.
         p: McNemar's for that difference, corrected for the number of pairs after Holm; None where it was not computed.
     """
 
@@ -41,7 +41,9 @@ class Result:
 
 
 def read_results(members: Sequence[str], ensemble: Mapping[str, Any]) -> list[Result]:
-    """The members and, if there are several, their ensemble.
+    """The members and, if several networks vote, their ensemble.
+
+    A member's row is of its first seed, while the best network may be of another seed.
 
     Args:
         members: their names, in the order of the rows.
@@ -51,21 +53,21 @@ def read_results(members: Sequence[str], ensemble: Mapping[str, Any]) -> list[Re
         member: read_json(paths.EVALUATE_METRICS / f"{member}.json") for member in members
     }
     trained = {member: read_json(paths.TRAIN_METRICS / f"{member}.json") for member in members}
-    if len(members) > 1:
+    if ensemble["networks"] > 1:
         judged[paths.ENSEMBLE] = ensemble
-    best = ensemble["best_member"]
-    yardstick = judged[best]["test"]["accuracy"]
-    p_values = {
-        frozenset((pair["first"], pair["second"])): pair.get("p_holm", pair["p"]) for pair in ensemble.get("pairs", [])
-    }
-    rival = ensemble.get("best_network", best)
+    best = ensemble["best_network"]
+    singles = {single["network"]: single for single in ensemble["singles"]}
+    yardstick = singles[best]["test"]["accuracy"]
+    p_values = {frozenset((pair["first"], pair["second"])): pair["p_holm"] for pair in ensemble["pairs"]}
+    # Of a member whose seeds all vote the first network is `<member>/1`.
+    networks = {name: f"{name}/1" if f"{name}/1" in singles else name for name in judged}
     return [
         Result(
             name,
             trained.get(name, {}),
             values,
-            None if name == best else 100 * (values["test"]["accuracy"] - yardstick),
-            p_values.get(frozenset((name, rival))),
+            None if networks[name] == best else 100 * (values["test"]["accuracy"] - yardstick),
+            p_values.get(frozenset((networks[name], best))),
         )
         for name, values in judged.items()
     ]

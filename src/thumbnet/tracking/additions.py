@@ -71,7 +71,7 @@ def log_files(params: Params, member: str, files: Mapping[str, Sequence[Path]]) 
 
 
 def log_ensemble(params: Params, metrics: Mapping[str, Any], files: Sequence[Path]) -> None:
-    """Writes the run of the ensemble, which links the runs of its members; of a single member there is none.
+    """Writes the run of the ensemble, which links the runs of its members; of a single network there is none.
 
     Args:
         params: the whole `params.yaml`.
@@ -83,7 +83,7 @@ def log_ensemble(params: Params, metrics: Mapping[str, Any], files: Sequence[Pat
     """
     with user_errors():
         experiment = open_experiment(params.dataset.name)
-        if len(params.members) > 1:
+        if params.voters > 1:
             _write_ensemble(experiment, params, metrics, files)
 
 
@@ -103,7 +103,7 @@ def find_run(model_dir: Path, experiment: str) -> str | None:
 
 def _run_of_ensemble(experiment: Experiment, params: Params, member: str) -> str:
     """The latest run of the ensemble, made anew where it is missing; with one network, the run of its training."""
-    if len(params.members) == 1:
+    if params.voters == 1:
         return run_of_training(experiment, params, params.members[0])
     runs = experiment.finished_runs(_MEMBERS, hash_json({"members": _results(params)}))
     if runs:
