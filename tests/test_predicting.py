@@ -227,6 +227,13 @@ def test_large_images_are_taken_and_huge_ones_refused(
     assert not recwarn.list
 
 
+def test_json_names_the_likeliest_class_however_close_the_next_one_is() -> None:
+    predictor = predicting.Predictor("bn", ["a", "b"], SHAPE, lambda pixels: pixels.astype(np.float32))
+    answer = predicting.Answer(Path("x.png"), None, np.array([0.4999997, 0.5000003], np.float32))
+    (entry,) = predicting.as_json(predictor, [answer])["images"]
+    assert (entry["class"], entry["probabilities"]) == ("b", {"a": 0.5, "b": 0.5})
+
+
 def test_names_with_brackets_are_names(project: Path) -> None:
     """rich takes `[/y]` for the end of a style, and `:owl:` for a picture."""
     names = ["[red]a[bold].png", "x[/y].png", ":owl:.png"]

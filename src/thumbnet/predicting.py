@@ -110,14 +110,14 @@ def load_predictor(model: str | None, params: Params) -> Predictor:
 
     Args:
         model: a member that was trained, `ensemble`, or an address in MLflow's store (`models:/NAME@champion`,
-            `models:/NAME/3`, `runs:/ID/model`); None: the ensemble, and with one member that one.
+            `models:/NAME/3`, `runs:/ID/model`); None: the ensemble, and with one network that one.
         params: says what the members are, and how images are judged.
 
     Raises:
         UserError: there is no such network, or it was not trained yet.
     """
     if model is None:
-        model = paths.ENSEMBLE if len(params.members) > 1 else params.members[0]
+        model = paths.ENSEMBLE if params.voters > 1 else params.members[0]
     if model.startswith(STORED):
         from thumbnet.tracking import fetch_classifier
 
@@ -253,7 +253,7 @@ def _entry(predictor: Predictor, answer: Answer) -> dict[str, Any]:
     if answer.probabilities is None:
         return {"image": str(answer.image), "error": answer.error}
     shares = dict(zip(predictor.classes, (round(float(each), 6) for each in answer.probabilities), strict=True))
-    best = max(shares, key=shares.__getitem__)
+    best = predictor.classes[int(answer.probabilities.argmax())]  # before rounding, which may make two equal
     return {"image": str(answer.image), "class": best, "probability": shares[best], "probabilities": shares}
 
 
