@@ -4,9 +4,13 @@ Figures are made with matplotlib's own `Figure` class, never through pyplot: no 
 picture gives the same bytes. What is drawn is left to the other modules of `thumbnet.figures`.
 """
 
+import re
+import sys
+import warnings
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -67,6 +71,9 @@ _RULES = {
 }
 
 
+_MISSING = r"Glyph \d+ .* missing from font"
+
+
 @contextmanager
 def house_style() -> Iterator[None]:
     """Draw inside of this: matplotlib's defaults and our rules, whatever the user's own matplotlibrc says."""
@@ -94,7 +101,7 @@ def new_figure(width: int, height: int) -> Figure:
 
 def save_figure(figure: Figure, path: Path) -> None:
     """Writes a picture as PNG; the same picture gives the same bytes, without date or name of software."""
-    with fresh_file(path) as aside, house_style():
+    with fresh_file(path) as aside, house_style(), _missing_letters():
         figure.savefig(aside, format="png", dpi="figure", metadata={"Software": None})
 
 
@@ -106,10 +113,42 @@ def text_width(text: str, size: float, bold: bool = False) -> float:
         size: of the type, in points.
         bold: whether it is bold.
     """
+    return _extent(text, size, bold)[0]
+
+
+def _extent(text: str, size: float, bold: bool) -> tuple[float, float, float]:
+    """Width, height and descent of one line of text, in pixels."""
     font = FontProperties(family=FONT, size=size, weight="bold" if bold else "normal")
     renderer = RendererAgg(1, 1, DPI)  # type: ignore[no-untyped-call]
-    width, _, _ = renderer.get_text_width_height_descent(text, font, ismath=False)  # type: ignore[no-untyped-call]
-    return float(width)
+    with _missing_letters():
+        width, height, descent = renderer.get_text_width_height_descent(text, font, ismath=False)  # type: ignore[no-untyped-call]
+    return float(width), float(height), float(descent)
+
+
+@contextmanager
+def _missing_letters() -> Iterator[None]:
+    """One line for all letters that the font lacks, in place of matplotlib's warning for each at every place."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.filterwarnings("always", message=_MISSING)
+        yield
+    for warning in caught:
+        if re.match(_MISSING, str(warning.message)):
+            _tell_missing()
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+
+
+@cache
+def _tell_missing() -> None:
+    print(f"warning: the font of pictures, {FONT}, has not all letters of these names; boxes stand for them",
+          file=sys.stderr)  # fmt: skip
+
+
+@cache
+def _ascent(size: float, bold: bool) -> float:
+    """From the top of a line of ordinary letters to its baseline, in pixels."""
+    _, height, descent = _extent("lp", size, bold)
+    return height - descent
 
 
 def ellipsize(text: str, width: float, size: float, bold: bool = False) -> str:
@@ -170,15 +209,17 @@ def write(figure: Figure, x: float, y: float, text: str, size: float, *, colour:
     Args:
         figure: where.
         x: pixels from the left edge of the picture to the text's left (or, aligned right, its right).
-        y: pixels from the upper edge of the picture to the text's top.
+        y: pixels from the upper edge of the picture to the top of the text's ordinary letters.
         text: taken literally, `$` included.
         size: of the type, in points.
         colour: any that matplotlib knows.
         bold: whether it is bold.
         align: which end of the text stands at `x`.
     """
-    figure.text(x / figure.bbox.width, 1 - y / figure.bbox.height, text, size=size, color=colour,
-                weight="bold" if bold else "normal", ha=align, va="top", parse_math=False)  # fmt: skip
+    # By its baseline: aligned at the top, a text with an umlaut would stand lower than those beside it.
+    baseline = 1 - (y + _ascent(size, bold)) / figure.bbox.height
+    figure.text(x / figure.bbox.width, baseline, text, size=size, color=colour, weight="bold" if bold else "normal",
+                ha=align, va="baseline", parse_math=False)  # fmt: skip
 
 
 def write_title(figure: Figure, title: str) -> None:
