@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import mlflow.artifacts
 import pytest
 from mlflow.entities import ViewType
+from mlflow.store.tracking.dbmodels.models import SqlDataset
 from mlflow.tracking._tracking_service import utils
+from sqlalchemy import event
 
 from thumbnet import tracking
 from thumbnet.errors import UserError
 from thumbnet.params import Params
+from thumbnet.tracking.store import Experiment
 
 if TYPE_CHECKING:  # pytest puts no folder of tests on the path of modules
     from tests.tracking.conftest import Store, TrackingServer
@@ -126,6 +132,34 @@ def test_two_processes_share_a_new_store(
     assert run.info.run_id == tracking.find_run(model_dir, "digits")
     assert len(store.runs(ViewType.ALL)) == 2
     assert store.versions() == {1: "bn"}
+
+
+@pytest.mark.parametrize(("where", "patience", "insertions"), [("file", 1, 1), ("server", 30, 2)])
+def test_two_trainings_start_at_once_on_new_data(
+    where: str, patience: int, insertions: int, params: Params, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if where == "server":  # as there: nothing keeps its clients apart
+        monkeypatch.setattr(Experiment, "one_at_a_time", lambda _: contextlib.nullcontext())
+    for name in ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"):
+        monkeypatch.setenv(name, "1")  # what is set already no thread sets and removes
+    both_have_looked = threading.Barrier(2)
+    inserted = []
+
+    def insert(dataset: SqlDataset, *_: object) -> None:
+        inserted.append(dataset)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both_have_looked.wait(patience)
+
+    event.listen(SqlDataset, "init", insert)  # after MLflow's look for the data set
+    try:
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(lambda _: tracking.TrainingRun(params, "bn", "1234").__enter__(), range(2)))
+    finally:
+        event.remove(SqlDataset, "init", insert)
+
+    assert len(inserted) == insertions
+    inputs = [run.inputs.dataset_inputs for run in store.runs() if run.inputs]
+    assert [[used.dataset.name for used in each] for each in inputs] == [["digits"]] * 2
 
 
 def test_an_unreachable_server_is_told_before_the_training(

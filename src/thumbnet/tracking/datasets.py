@@ -2,19 +2,20 @@
 
 import json
 
-from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag
+from mlflow.exceptions import MlflowException
 
 from thumbnet import paths
 from thumbnet.data.arrays import load_info
 from thumbnet.errors import UserError
+from thumbnet.tracking.store import Experiment
 
 
-def log_dataset(client: MlflowClient, run_id: str, name: str, data_hash: str) -> None:
+def log_dataset(experiment: Experiment, run_id: str, name: str, data_hash: str) -> None:
     """Adds the data set to a run, known by the hash of its splits: runs on the same images show the same digest.
 
     Args:
-        client: of the store.
+        experiment: that the run is in.
         run_id: of the training.
         name: of the data set.
         data_hash: from `hash_data`.
@@ -26,4 +27,10 @@ def log_dataset(client: MlflowClient, run_id: str, name: str, data_hash: str) ->
         profile = {}
     source = {"uri": f"dvc.yaml:split {paths.SPLITS.as_posix()}"}
     dataset = Dataset(name, data_hash[:8], "code", json.dumps(source), profile=json.dumps(profile))
-    client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+    used = [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]
+    # MLflow looks for the data set, and adds one that it does not find: of two trainings on new data one would fail.
+    with experiment.one_at_a_time():
+        try:
+            experiment.client.log_inputs(run_id, used)
+        except MlflowException:  # on a server another client has added it meanwhile: now it is found
+            experiment.client.log_inputs(run_id, used)

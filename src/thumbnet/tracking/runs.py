@@ -157,7 +157,7 @@ def _start_training(experiment: Experiment, params: Params, member: str, data_ha
     used = data_params(params) | as_params(params.training_of(member))
     parent = parent_of_sweep(experiment)
     run_id = experiment.start_run(run_name(member), tags, used, parent)
-    log_dataset(experiment.client, run_id, params.dataset.name, data_hash)
+    log_dataset(experiment, run_id, params.dataset.name, data_hash)
     return run_id
 
 
