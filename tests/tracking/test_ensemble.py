@@ -79,6 +79,22 @@ def test_the_ensemble_is_a_run_that_links_its_members(
     assert folders == {0.9: {"report.html"}, 0.95: {"again.html"}}
 
 
+def test_an_ensemble_whose_files_cannot_be_kept_has_failed(
+    pair: Params,
+    train_member: Callable[..., Path],
+    track_training: Callable[[Path], None],
+    write_files: Callable[..., list[Path]],
+    store: Store,
+) -> None:
+    for name in pair.members:
+        track_training(train_member(name))
+    Path("mlartifacts").rename("kept")
+    Path("mlartifacts").touch()
+    with pytest.raises(UserError, match="cannot be used"):
+        tracking.log_ensemble(pair, FIGURES, write_files("ensemble.json"))
+    assert store.run("ensemble").info.status == "FAILED"
+
+
 def test_a_single_network_is_no_ensemble(
     params: Params,
     train_member: Callable[..., Path],

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from thumbnet import paths, tracking
 from thumbnet.errors import UserError
@@ -220,6 +222,41 @@ def test_an_interrupted_training_says_so(error: type[BaseException], status: str
     (run,) = store.runs()
     assert run.info.status == status
     assert store.history(run, "train/loss") == [(1, 2.0)]
+
+
+@pytest.mark.parametrize("call", ["log_batch", "log_inputs"])
+@pytest.mark.parametrize(
+    ("error", "told", "status"),
+    [(MlflowException("no"), UserError, "FAILED"), (KeyboardInterrupt(), KeyboardInterrupt, "KILLED")],
+)
+def test_a_run_that_the_store_takes_in_part_has_ended_as_the_training_does_not_begin(
+    call: str,
+    error: BaseException,
+    told: type[BaseException],
+    status: str,
+    params: Params,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(MlflowClient, call, refuse)
+    with pytest.raises(told), tracking.TrainingRun(params, "bn", "1234"):
+        pytest.fail("the training began")
+    assert [run.info.status for run in store.runs()] == [status]
+
+
+def test_a_run_that_cannot_be_made_anew_has_failed(params: Params, train_member: TrainMember, store: Store) -> None:
+    train_member("bn")
+    Path("mlartifacts").touch()  # in place of the folder: as root, too, nothing can be written into it
+    with pytest.raises(UserError, match="cannot be used"):
+        tracking.log_files(params, "bn", {})
+    assert [run.info.status for run in store.runs()] == ["FAILED"]
+
+    Path("mlartifacts").unlink()
+    tracking.log_files(params, "bn", {})
+    assert [run.info.status for run in store.runs()] == ["FINISHED", "FAILED"]
 
 
 def test_a_run_that_was_killed_without_a_word_says_so_when_its_training_goes_on(params: Params, store: Store) -> None:

@@ -121,8 +121,9 @@ def _write_ensemble(experiment: Experiment, params: Params, metrics: Mapping[str
     tags = {f"thumbnet.member.{member}": member_run for member, member_run in members.items()}
     tags |= {"mlflow.note.content": _note(experiment.experiment_id, members, metrics)}
     tags |= {RESULT: result, _MEMBERS: hash_json({"members": _results(params)})}
-    experiment.log(run_id, tags=tags, metrics=ensemble_metrics(metrics))
-    _log_by_folder(experiment, run_id, files)
+    with experiment.ended_by_errors(run_id):
+        experiment.log(run_id, tags=tags, metrics=ensemble_metrics(metrics))
+        _log_by_folder(experiment, run_id, files)
     experiment.client.set_terminated(run_id)
     experiment.keep_oldest_run(result)
     return run_id

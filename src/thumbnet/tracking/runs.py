@@ -157,7 +157,8 @@ def _start_training(experiment: Experiment, params: Params, member: str, data_ha
     used = data_params(params) | as_params(params.training_of(member))
     parent = parent_of_sweep(experiment)
     run_id = experiment.start_run(run_name(member), tags, used, parent)
-    log_dataset(experiment, run_id, params.dataset.name, data_hash)
+    with experiment.ended_by_errors(run_id):
+        log_dataset(experiment, run_id, params.dataset.name, data_hash)
     return run_id
 
 
@@ -186,16 +187,17 @@ def _recreate_run(experiment: Experiment, params: Params, member: str, model_dir
     history = paths.HISTORY / f"{member}.csv"
     data_hash = hash_data(read_card(model_dir)["data"])
     run_id = _start_training(experiment, params, member, data_hash)
-    experiment.log(run_id, tags={"thumbnet.recreated": "true"})
-    # DVC may leave out what no later stage reads, such as the history.
-    files = [file for file in (history, paths.TRAIN_METRICS / f"{member}.json") if file.exists()]
-    if history in files:
-        experiment.client.log_batch(run_id, metrics=read_history(history))
-    judged = paths.EVALUATE_METRICS / f"{member}.json"
-    if judged.exists():
-        figures = json.loads(judged.read_text(encoding="utf-8"))
-        experiment.log(run_id, metrics=evaluation_metrics(figures), files=[judged], folder="evaluation")
-    _finish_training(experiment, run_id, model_dir, files, summary={})
+    with experiment.ended_by_errors(run_id):
+        experiment.log(run_id, tags={"thumbnet.recreated": "true"})
+        # DVC may leave out what no later stage reads, such as the history.
+        files = [file for file in (history, paths.TRAIN_METRICS / f"{member}.json") if file.exists()]
+        if history in files:
+            experiment.client.log_batch(run_id, metrics=read_history(history))
+        judged = paths.EVALUATE_METRICS / f"{member}.json"
+        if judged.exists():
+            figures = json.loads(judged.read_text(encoding="utf-8"))
+            experiment.log(run_id, metrics=evaluation_metrics(figures), files=[judged], folder="evaluation")
+        _finish_training(experiment, run_id, model_dir, files, summary={})
 
 
 def _note(card: Mapping[str, Any]) -> str:

@@ -54,8 +54,21 @@ class Experiment:
         """A new run, which begins now; returns its id."""
         more = {"mlflow.runColor": self._next_colour()} | ({"mlflow.parentRunId": parent} if parent else {})
         run_id = str(self.client.create_run(self.experiment_id, run_name=name, tags=more | dict(tags)).info.run_id)
-        self.client.log_batch(run_id, params=[Param(key, value) for key, value in (params or {}).items()])
+        with self.ended_by_errors(run_id):
+            self.client.log_batch(run_id, params=[Param(key, value) for key, value in (params or {}).items()])
         return run_id
+
+    @contextlib.contextmanager
+    def ended_by_errors(self, run_id: str) -> Iterator[None]:
+        """Within it an error ends the run as FAILED, Ctrl-C as KILLED; one that has ended before stays as it is."""
+        try:
+            yield
+        except BaseException as error:
+            with contextlib.suppress(Exception):  # the first error tells what is wrong with the store
+                if self.client.get_run(run_id).info.status == "RUNNING":
+                    status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+                    self.client.set_terminated(run_id, status)
+            raise
 
     def _next_colour(self) -> str:
         """The one that was not taken for the longest time: MLflow draws colours by lot, and often the same."""
