@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -182,6 +183,21 @@ def test_a_broken_store_is_a_clear_error(content: bytes | None, checkout: Path, 
         Path("mlflow.db").write_bytes(content * 100)
     with pytest.raises(UserError, match=r"mlflow\.db cannot be used: .*; check that"):
         tracking.log_files(params, "bn", {"gallery": []})
+
+
+def test_a_read_only_store_is_told_before_the_training(
+    checkout: Path, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = sqlite3.connect
+
+    def read_only(file: Path, timeout: float) -> sqlite3.Connection:
+        """What SQLite falls back to where the file may not be written; root may write any."""
+        return connect(f"{file.as_uri()}?mode=ro", timeout, uri=True)
+
+    monkeypatch.setattr(sqlite3, "connect", read_only)
+    told = r"mlflow\.db cannot be used: attempt to write a readonly database; check that it can be written"
+    with pytest.raises(UserError, match=told), tracking.TrainingRun(params, "bn", "1"):
+        pytest.fail("the training began")
 
 
 def test_a_deleted_experiment_is_a_clear_error(store: Store, train_member: TrainMember) -> None:

@@ -214,6 +214,7 @@ def _check_writable(database: Path) -> None:
     database.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.closing(sqlite3.connect(database, timeout=60)) as connection:
         connection.execute("BEGIN IMMEDIATE")
+        connection.execute("PRAGMA user_version = 0")  # a write: of a read-only file, that beginning is one to read
         connection.rollback()
 
 
