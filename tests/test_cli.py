@@ -1,6 +1,8 @@
 """The command line: what `thumbnet` says, to the screen and by its exit status."""
 
+import errno
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +12,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from thumbnet import cli
 
 ROOT = Path(__file__).parents[1]
 
@@ -151,3 +155,27 @@ def test_results_before_the_first_run_says_what_to_run(project: Path) -> None:
     done = thumbnet(project, "results")
     assert done.returncode == 1
     assert done.stderr == "error: metrics/ensemble.json is missing; make it with: dvc repro\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "file", "told"),
+    [
+        (errno.EACCES, "docs/studies/norms.md", "docs/studies/norms.md: Permission denied"),
+        (errno.EROFS, "docs/studies/norms.md", "docs/studies/norms.md: Read-only file system"),
+        (errno.ENOSPC, None, "No space left on device"),
+        (errno.ENOENT, "docs/studies/norms.md", None),
+        (errno.EPERM, None, None),
+    ],
+)
+def test_a_disk_that_refuses_is_told_and_no_other_error_is_hidden(
+    number: int, file: str | None, told: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def write() -> None:
+        raise OSError(number, os.strerror(number), file)
+
+    monkeypatch.setattr(cli, "app", write)  # root may write anywhere
+    with pytest.raises(SystemExit if told else OSError) as ended:
+        cli.main()
+    if told:
+        assert ended.value.args == (1,)
+        assert capsys.readouterr().err == f"error: {told}\n"

@@ -32,13 +32,30 @@ run_stage(main)
 """
 
 
+def run_script(folder: Path, script: str) -> tuple[str, str, int]:
+    """A stage in a checkout of its own: its output, its errors and its exit status."""
+    path = folder / "stages/example.py"
+    path.parent.mkdir()
+    path.write_text(script)
+    shutil.copy(ROOT / "params.yaml", folder)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run([sys.executable, "stages/example.py"], cwd=folder, env=environment, capture_output=True,
+                          text=True)  # fmt: skip
+    return done.stdout, done.stderr, done.returncode
+
+
 def test_garbage_is_left_lying_while_libraries_load_and_collected_while_the_stage_works(tmp_path: Path) -> None:
     """Not as rarely as to let memory grow: tensors may be part of it."""
-    script = tmp_path / "stages/example.py"
-    script.parent.mkdir()
-    script.write_text(SCRIPT)
-    shutil.copy(ROOT / "params.yaml", tmp_path)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    done = subprocess.run([sys.executable, "stages/example.py"], cwd=tmp_path, env=environment, capture_output=True,
-                          text=True)  # fmt: skip
-    assert (done.stdout, done.stderr, done.returncode) == ("False True\n", "", 0)
+    assert run_script(tmp_path, SCRIPT) == ("False True\n", "", 0)
+
+
+def test_a_disk_that_refuses_is_told_in_plain_words(tmp_path: Path) -> None:
+    script = """
+from thumbnet.stage import run_stage
+
+def main(params):
+    raise PermissionError(13, "Permission denied", "metrics/train/bn.json")  # root may write anywhere
+
+run_stage(main)
+"""
+    assert run_script(tmp_path, script) == ("", "error: metrics/train/bn.json: Permission denied\n", 1)

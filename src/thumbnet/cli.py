@@ -13,7 +13,7 @@ import typer
 
 from thumbnet import paths
 from thumbnet.checking import check_all
-from thumbnet.errors import UserError, did_you_mean
+from thumbnet.errors import UserError, did_you_mean, refusal
 from thumbnet.nets.notation import Shape
 from thumbnet.params import Activation, NormKind, Order, load_params
 
@@ -320,11 +320,17 @@ def params() -> None:
 
 
 def main() -> None:
-    """The entry point: mistakes of the user's are one message, never a stack trace."""
+    """The entry point: mistakes of the user's, and a disk that refuses, are one message, never a stack trace."""
     try:
         app()
     except UserError as error:
         typer.echo(f"error: {error}", err=True)
+        raise SystemExit(1) from None
+    except OSError as error:
+        told = refusal(error)
+        if told is None:
+            raise
+        typer.echo(f"error: {told}", err=True)
         raise SystemExit(1) from None
 
 

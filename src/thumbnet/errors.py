@@ -1,6 +1,7 @@
 """The one exception that users are meant to see, a message and never a stack trace, and the hint in many of them."""
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -10,6 +11,18 @@ class UserError(Exception):
     The message names the parameter or the file, what was given, what is allowed and, where there is one, the command
     that mends it. Stages and the command line print it and exit with status 1.
     """
+
+
+def refusal(error: OSError) -> str | None:
+    """`FILE: reason` where the user's disk is full or forbids something; None of any other error, the code's own.
+
+    A full disk is often told without the file.
+    """
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+    forbidden = isinstance(error, PermissionError) and error.filename
+    if not (full or forbidden):
+        return None
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
 
 
 def nearest_name(name: str, known: Iterable[str]) -> str | None:

@@ -13,14 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from thumbnet.errors import UserError
+from thumbnet.errors import UserError, refusal
 
 INTERRUPTED = 130
 _MESSAGE = "\ninterrupted: nothing half-written is left; `dvc repro` goes on from here"
 
 
 def run_stage(body: Callable[..., None]) -> None:
-    """Runs a stage and ends the process: status 0, 1 after a mistake of the user's, 130 after Ctrl-C.
+    """Runs a stage and ends the process: status 0, 1 after a mistake of the user's or its disk's, 130 after Ctrl-C.
 
     Args:
         body: called with the checked parameters, and with the member's name when the script was given one:
@@ -39,6 +39,12 @@ def run_stage(body: Callable[..., None]) -> None:
         body(load_params(), *sys.argv[1:])
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        told = refusal(error)
+        if told is None:
+            raise
+        print(f"error: {told}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print(_MESSAGE, file=sys.stderr)
