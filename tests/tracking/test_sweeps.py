@@ -17,12 +17,19 @@ if TYPE_CHECKING:  # pytest puts no folder of tests on the path of modules
 
 BASELINE = "1a2b3c4d5e6f"
 
+#: Where DVC's queue runs an experiment.
+QUEUED = ".dvc/tmp/exps/tmpabc"
+
 
 @pytest.fixture
-def sweep(params: Params, train_member: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Trains and evaluates one experiment at this rate, with these environment variables and this optimizer."""
+def sweep(
+    checkout: Path, params: Params, train_member: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., None]:
+    """Trains and evaluates one experiment at this rate, with these environment variables, optimizer and folder."""
 
-    def run(lr: float, variables: dict[str, str], optimizer: str = "sgd") -> None:
+    def run(lr: float, variables: dict[str, str], optimizer: str = "sgd", folder: str = QUEUED) -> None:
+        (checkout / folder).mkdir(parents=True, exist_ok=True)
+        monkeypatch.chdir(checkout / folder)
         for name in ("DVC_EXP_NAME", "DVC_EXP_BASELINE_REV", "THUMBNET_STUDY"):
             monkeypatch.delenv(name, raising=False)
         for name, value in variables.items():
@@ -70,6 +77,12 @@ def test_experiments_that_belong_together_have_one_parent(
         assert all(run.data.tags["thumbnet.stage"] == "train" for run in children)
         found[f"{name} again" if name in found else str(name)] = len(children)
     assert found == parents
+
+
+@pytest.mark.parametrize("folder", [".", ".dvc/tmp/exps/standalone/tmpabc"])
+def test_a_number_that_the_user_gave_makes_no_queue(folder: str, sweep: Callable[..., None], store: Store) -> None:
+    sweep(0.1, numbered("try-2"), folder=folder)
+    assert store.names() == ["bn try-2", "experiments on 1a2b3c4"]
 
 
 def test_the_parent_tells_what_differs(sweep: Callable[..., None], store: Store) -> None:

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 from thumbnet import __version__
 
@@ -35,6 +36,7 @@ def present_sweep() -> Sweep | None:
 
     That is the study that `THUMBNET_STUDY` names; else the queue that `dvc exp run --queue -n NAME -S ...` made, whose
     experiments DVC calls `NAME-1`, `NAME-2`, ...; else all experiments of one commit, as `dvc exp show` has them.
+    Outside of the queue a number is the user's own, as in `dvc exp run -n try-2`; within it, the two look the same.
     """
     study = os.environ.get(STUDY, "").replace("'", "")  # MLflow's searches have no way to write one
     if study:
@@ -43,11 +45,16 @@ def present_sweep() -> Sweep | None:
     if not experiment:
         return None
     queue = re.fullmatch(r"(.+)-\d+", experiment)
-    if queue:
+    if queue and _is_queued():
         return Sweep(f"{queue[1]} on {baseline}", queue[1], f"The experiments {queue[1]}-1, {queue[1]}-2, ... of DVC.")
     if not baseline:
         return None
     return Sweep(f"experiments on {baseline}", f"experiments on {baseline}", f"DVC's experiments on commit {baseline}.")
+
+
+def _is_queued() -> bool:
+    """DVC's queue works in `.dvc/tmp/exps/tmp...`, `--temp` in a folder `standalone` there, others in the checkout."""
+    return re.search(r"/\.dvc/tmp/exps/(?!standalone/)", Path.cwd().as_posix()) is not None
 
 
 def origin_tags(stage: str) -> dict[str, str]:
