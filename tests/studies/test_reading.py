@@ -42,6 +42,14 @@ def write(folder: Path, changes: dict[str, Any]) -> None:
         ({"plot": {"kind": "lines"}}, "plot.x is missing"),
         ({"plot": {"kind": "lines", "x": "network"}}, "plot.kind = lines: network has 'small', which is no number"),
         (
+            {"plot": {"kind": "lines", "x": "evaluate.flip"}, "grid": {"evaluate.flip": [True, False]}},
+            "plot.kind = lines: evaluate.flip has true, which is no number",
+        ),
+        (
+            {"plot": {"kind": "lines", "x": "width"}, "grid": {"width": {"inf": {}}}},
+            "width has 'inf', which is no number",
+        ),
+        (
             {"plot": {"kind": "lines", "x": "optimizer.lr", "log": True}, "grid": {"optimizer.lr": [0, 1]}},
             "plot.log: optimizer.lr has 0; a logarithmic axis needs values above 0",
         ),

@@ -1,5 +1,6 @@
 """What a file in `studies/` may hold, and how it is read."""
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -127,11 +128,12 @@ class Study(Section):
     def _check_places_on_a_line(self) -> None:
         for value in self.grid[self.plot.x]:
             try:
-                place = float(value)
+                place = float(label(value))
             except ValueError:
-                raise ValueError(
-                    f"plot.kind = lines: {self.plot.x} has {value!r}, which is no number; take dots"
-                ) from None
+                place = math.nan
+            if not math.isfinite(place):
+                told = label(value) if isinstance(value, bool) else repr(value)
+                raise ValueError(f"plot.kind = lines: {self.plot.x} has {told}, which is no number; take dots")
             if self.plot.log and place <= 0:
                 raise ValueError(f"plot.log: {self.plot.x} has {label(value)}; a logarithmic axis needs values above 0")
 
