@@ -36,7 +36,7 @@ def study(**changes: Any) -> Study:
             "base": {"dataset.name": "mnist", "members": ["mlp_128", "mlp_50"]},
             "grid": {"optimizer.lr": [0.1, 1], "init": {"zero": {"models.*.init": "zero"}, "as it is": {}}},
             "seeds": [1, 2],
-            "plot": {"kind": "dots", "x": "init"},
+            "plot": {"kind": "dots", "x": "init", "colour": "optimizer.lr"},
         }
         | changes
     )

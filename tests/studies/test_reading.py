@@ -42,6 +42,10 @@ def write(folder: Path, changes: dict[str, Any]) -> None:
         ({"plot": {"kind": "lines"}}, "plot.x is missing"),
         ({"plot": {"kind": "lines", "x": "network"}}, "plot.kind = lines: network has 'small', which is no number"),
         (
+            {"plot": {"kind": "dots", "x": "network"}},
+            "plot names no 'optimizer.lr', of which the grid has several values; make it x, colour or panel",
+        ),
+        (
             {"plot": {"kind": "lines", "x": "evaluate.flip"}, "grid": {"evaluate.flip": [True, False]}},
             "plot.kind = lines: evaluate.flip has true, which is no number",
         ),

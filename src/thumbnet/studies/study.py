@@ -44,7 +44,7 @@ class Plot(Section):
     """`dots`: a row for each value of `x`; `lines`: over an `x` of numbers; `curves`: accuracy and loss by epoch;
     `parameters`: accuracy over the number of parameters."""
     x: str = ""
-    """An axis of the grid; for `curves` and `parameters` not needed."""
+    """An axis of the grid; for `curves` and `parameters` not needed. Other kinds name every axis of several values."""
     colour: str = ""
     """A second axis of the grid; for `curves` and `parameters` the one whose values have a colour each."""
     panel: str = ""
@@ -109,6 +109,8 @@ class Study(Section):
             raise ValueError(f"plot.x is missing: kind {self.plot.kind} needs an axis; the grid has {self._axes()}")
         if self.plot.kind == "lines":
             self._check_places_on_a_line()
+        if self.plot.kind in ("dots", "lines"):
+            self._check_all_axes_are_named()
         given = [
             self.base,
             *(chosen for axis in self.grid.values() if isinstance(axis, dict) for chosen in axis.values()),
@@ -124,6 +126,16 @@ class Study(Section):
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds = {self.seeds}: one of them stands there twice")
         return self
+
+    def _check_all_axes_are_named(self) -> None:
+        """What differs in nothing that the picture shows would lie in one place of it."""
+        named = (self.plot.x, self.plot.colour, self.plot.panel)
+        hidden = [axis for axis, values in self.grid.items() if len(values) > 1 and axis not in named]
+        if hidden:
+            raise ValueError(
+                f"plot names no {hidden[0]!r}, of which the grid has several values; make it x, colour or panel, "
+                "or take curves"
+            )
 
     def _check_places_on_a_line(self) -> None:
         for value in self.grid[self.plot.x]:
