@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from matplotlib import image
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from thumbnet.errors import UserError
-from thumbnet.figures.studies import Curve, Point, Sized, draw_curves, draw_lines, draw_parameters
+from thumbnet.figures.studies import Curve, Point, Sized, draw_curves, draw_dots, draw_lines, draw_parameters
+from thumbnet.figures.style import save_figure
 from thumbnet.judging.metrics import wilson_interval
 from thumbnet.studies.command import Ledger, list_studies, renew_pages
 from thumbnet.studies.estimating import estimate
@@ -283,6 +285,24 @@ def test_panels_have_one_scale() -> None:
     left, right = draw_lines("Lines", points, ["a", "b"], "accuracy", "width", log=False).axes
     assert left.get_ylim() == right.get_ylim()
     assert left.get_ylim()[0] < 0.2 < 0.9 < left.get_ylim()[1]
+
+
+@pytest.mark.parametrize("name", [r"a$\b$", "u_$^$", "b$c$d", "long " * 100], ids=["macro", "power", "formula", "long"])
+def test_names_are_drawn_as_they_are_and_shortened_where_they_are_long(tmp_path: Path, name: str) -> None:
+    points = [Point(name, place, series, 0.5, 0.4, 0.6) for place, series in (("1", name), ("2", "other"))]
+    of_places = [Point(name, point.series, point.series, 0.5, 0.4, 0.6) for point in points]
+    sizes = [Sized(name, 1000, 0.8), Sized(name, 2000, 0.7, source="S1", measure="test")]
+    for figure in (
+        draw_dots("Dots", of_places, [name], "accuracy"),
+        draw_lines("Lines", points, [name], "accuracy", name, log=False),
+        draw_parameters("Sizes", sizes, "test"),
+        draw_curves("Curves", [Curve(name, range(1, 3), *[[0.5] * 2] * 4)] * 2),
+    ):
+        save_figure(figure, tmp_path / "picture.png")
+        texts = [text for text in figure.findobj(Text) if text.get_text().startswith(name[:4])]
+        assert texts
+        assert not any(text.get_parse_math() for text in texts)
+        assert all(text.get_window_extent().width < 1200 for text in texts)
 
 
 def test_many_figures_of_a_source_share_a_mark() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
@@ -20,6 +21,7 @@ HEADING = 34  # above panels that have a name
 ROW, STEP = 30, 17  # of `dots`: a place with one series, and each series more
 HEIGHT = 620  # of the others
 GAP = 46  # between panels
+LABEL = 420  # at most, of a name beside or in a picture; a longer one is shortened
 #: Published figures are rings of this colour: they are nobody's series.
 DIAMOND: dict[str, Any] = {"marker": "D", "markersize": 9, "markerfacecolor": "none", "markeredgecolor": style.INK,
                            "markeredgewidth": 1.8, "linestyle": "none"}  # fmt: skip
@@ -92,7 +94,8 @@ def draw_dots(title: str, points: Sequence[Point], panels: Sequence[str], measur
     published = any(point.published for point in points)
     top = _top(series, published, panels)
     height = top + BOTTOM + whole + 16
-    left = style.MARGIN + 18 + max(style.text_width(place, 13) for place in edges)
+    labels = [style.ellipsize(place, LABEL, 13) for place in edges]
+    left = style.MARGIN + 18 + max(style.text_width(label, 13) for label in labels)
     with style.house_style():
         figure = style.new_figure(WIDTH, round(height))
         for index, (panel, axes) in enumerate(_axes(figure, panels, left, height, top)):
@@ -105,7 +108,7 @@ def draw_dots(title: str, points: Sequence[Point], panels: Sequence[str], measur
                     axes.plot(point.published, [down] * len(point.published), **DIAMOND)
             axes.set_ylim(whole, 0)
             middles = [tops[place] + edges[place] / 2 for place in edges]
-            axes.set_yticks(middles, list(edges) if index == 0 else [""] * len(edges))
+            axes.set_yticks(middles, labels if index == 0 else [""] * len(edges), parse_math=False)
             axes.tick_params(axis="y", length=0)
             axes.grid(axis="y", visible=False)
             for place in list(edges)[1:]:
@@ -151,7 +154,7 @@ def draw_lines(title: str, points: Sequence[Point], panels: Sequence[str], measu
             ticks = sorted({float(point.place) for point in points if point.panel == panel})
             axes.set_xticks(ticks, _thinned(ticks, log, axes.bbox.width))
             axes.xaxis.set_minor_locator(NullLocator())
-            axes.set_xlabel(x)
+            axes.set_xlabel(style.ellipsize(x, axes.bbox.width, 13), parse_math=False)
             axes.yaxis.set_major_formatter(FuncFormatter(style.percent_tick))
             axes.tick_params(axis="y", labelleft=index == 0)
         _finish(figure, title, series, published)
@@ -179,8 +182,9 @@ def draw_parameters(title: str, networks: Sequence[Sized], measure: str) -> Figu
                           color=style.SERIES[0], alpha=0.15, linewidth=0)  # fmt: skip
         axes.plot(sizes, [network.value for network in mine], color=style.SERIES[0], marker="o", markersize=8)
         for network in mine:
-            axes.annotate(network.name, (network.parameters, network.value), xytext=(0, 12), ha="center", fontsize=11,
-                          textcoords="offset points", color=style.INK)  # fmt: skip
+            axes.annotate(style.ellipsize(network.name, LABEL, 11), (network.parameters, network.value), fontsize=11,
+                          xytext=(0, 12), ha="center", textcoords="offset points", color=style.INK,
+                          parse_math=False)  # fmt: skip
         handles = [Line2D([], [], color=style.SERIES[0], label="ours", **DOT)]
         for index, (name, group) in enumerate(_marked(published).items()):
             mark: dict[str, Any] = {"marker": MARKERS[index % len(MARKERS)], "markersize": 10 if len(group) == 1 else 6,
@@ -195,8 +199,9 @@ def draw_parameters(title: str, networks: Sequence[Sized], measure: str) -> Figu
         axes.margins(x=0.08, y=0.12)
         axes.yaxis.set_major_formatter(FuncFormatter(style.percent_tick))
         if published:
-            axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1.0), fontsize=11, labelspacing=0.7,
-                        handlelength=1.2)  # fmt: skip
+            legend = axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1.0), fontsize=11,
+                                 labelspacing=0.7, handlelength=1.2)  # fmt: skip
+            _take_literally(legend)
         style.write_title(figure, title)
     return figure
 
@@ -259,18 +264,30 @@ def _axes(
         place = left + index * (width + gap), BOTTOM, width, height - top - BOTTOM
         axes = figure.add_axes((place[0] / WIDTH, place[1] / height, place[2] / WIDTH, place[3] / height))
         if panel:
-            axes.set_title(panel, loc="left", fontsize=14, color=style.INK)
+            name = style.ellipsize(panel, width, 14)
+            axes.set_title(name, loc="left", fontsize=14, color=style.INK, parse_math=False)
         made.append((panel, axes))
     return made
 
 
 def _columns(names: Sequence[str]) -> int:
     """Entries in a line of the legend: as many as fit, each column being as wide as its widest entry."""
-    widths = [style.text_width(name, 12) + KEY for name in names]
+    widths = [style.text_width(_entry(name), 12) + KEY for name in names]
     for columns in range(len(names), 1, -1):
         if sum(max(widths[column::columns]) for column in range(columns)) <= WIDTH - 2 * style.MARGIN:
             return columns
     return 1
+
+
+def _entry(name: str) -> str:
+    """A name as the legend has it."""
+    return style.ellipsize(name, LABEL, 12)
+
+
+def _take_literally(legend: Legend) -> None:
+    """Users' names may have a `$`, which begins a formula elsewhere."""
+    for text in legend.get_texts():
+        text.set_parse_math(False)
 
 
 def _top(series: Sequence[str], published: bool, panels: Sequence[str]) -> int:
@@ -302,7 +319,7 @@ def _finish(figure: Figure, title: str, series: Sequence[str], published: bool, 
     """Title, and a legend in lines below it; `marker` is that of the series."""
     style.write_title(figure, title)
     handles = [
-        Line2D([], [], color=_colour(series, name), linewidth=2.5, marker=marker, markersize=7, label=name)
+        Line2D([], [], color=_colour(series, name), linewidth=2.5, marker=marker, markersize=7, label=_entry(name))
         for name in series
     ]
     handles += more
@@ -312,8 +329,9 @@ def _finish(figure: Figure, title: str, series: Sequence[str], published: bool, 
         columns = _columns([str(handle.get_label()) for handle in handles])
         rows_first = [handles[place] for column in range(columns) for place in range(column, len(handles), columns)]
         corner = (style.MARGIN - 8) / WIDTH, 1 - 66 / figure.bbox.height
-        figure.legend(handles=rows_first, loc="upper left", bbox_to_anchor=corner, fontsize=12, ncol=columns,
-                      columnspacing=1.6, handletextpad=0.6, borderaxespad=0)  # fmt: skip
+        legend = figure.legend(handles=rows_first, loc="upper left", bbox_to_anchor=corner, fontsize=12, ncol=columns,
+                               columnspacing=1.6, handletextpad=0.6, borderaxespad=0)  # fmt: skip
+        _take_literally(legend)
 
 
 def _thousands(count: float, _position: int) -> str:
