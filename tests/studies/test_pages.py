@@ -4,8 +4,10 @@ import csv
 import random
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from matplotlib import image
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -37,6 +39,18 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs/results.md").write_text("\n".join(MARKS))
     monkeypatch.chdir(tmp_path)
+
+
+def write_study(name: str, **changes: Any) -> None:
+    """A study of two rates and two networks."""
+    values = {
+        "title": "Rates",
+        "question": "Which rate?",
+        "base": {"dataset.name": "mnist", "members": ["mlp_10", "mlp_50"]},
+        "grid": {"optimizer.lr": [0.1, 1]},
+        "plot": {"kind": "dots", "x": "optimizer.lr"},
+    }
+    Path(f"studies/{name}.yaml").write_text(yaml.safe_dump(values | changes, sort_keys=False))
 
 
 def made_up(name: str, extra: str = "", images: str = "") -> None:
@@ -236,6 +250,34 @@ def test_pictures_put_published_figures_beside_ours_of_the_same_measure_only(mon
     beside = {(point.place, point.series): point.published for point in drawn[0]}
     assert beside["4000", "relu"] == (0.541,)
     assert beside["4000→2000", "elu"] == (0.537,)  # and not 55.0, which was its best epoch
+
+
+@pytest.mark.parametrize(
+    ("kind", "ensemble", "named"),
+    [
+        ("dots", False, {"0.1, mlp_10", "0.1, mlp_50", "1, mlp_10", "1, mlp_50"}),
+        ("lines", True, {f"test, {network}" for network in ("mlp_10", "mlp_50", "ensemble")}),
+        ("parameters", False, {"lr 0.1, mlp_10", "lr 0.1, mlp_50", "lr 1, mlp_10", "lr 1, mlp_50"}),
+        ("curves", False, {"lr 0.1, mlp_10", "lr 0.1, mlp_50", "lr 1, mlp_10", "lr 1, mlp_50"}),
+    ],
+)
+def test_networks_of_one_condition_are_told_apart(
+    monkeypatch: pytest.MonkeyPatch, kind: str, ensemble: bool, named: set[str]
+) -> None:
+    write_study("rates", plot={"kind": kind, "x": "optimizer.lr", "y": ["test"]}, ensemble=ensemble)
+    made_up("rates")
+    drawn: list[Any] = []
+
+    def draw(title: str, shown: list[Any], *rest: object) -> Figure:
+        drawn.extend(shown)
+        return Figure()
+
+    monkeypatch.setattr(f"thumbnet.figures.studies.draw_{kind}", draw)
+    renew_pages(["rates"])
+    what = {"dots": "place", "lines": "series"}.get(kind, "name")
+    assert {getattr(shown, what) for shown in drawn} == named
+    if kind == "lines":
+        assert {shown.place for shown in drawn} == {"0.1", "1"}
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,11 @@ def findings(name: str, study: Study, rows: Sequence[Row]) -> dict[str, list[Fin
     }
 
 
+def has_several_networks(found: Sequence[Finding]) -> bool:
+    """Whether one condition has several, so that its name alone does not tell them apart."""
+    return len({tuple(finding.condition.items()) for finding in found}) < len(found)
+
+
 def of_published(figure: Published, found: Sequence[Finding], ensemble: bool) -> Finding | None:
     """The condition that a published figure belongs to; None where it has no runs."""
     if not figure.when and len({tuple(finding.condition.items()) for finding in found}) > 1:

@@ -15,6 +15,7 @@ from thumbnet.studies.findings import (
     Spread,
     as_declared,
     findings,
+    has_several_networks,
     of_published,
     other_values,
     ours,
@@ -183,8 +184,7 @@ def _table(study: Study, group: Sequence[Finding]) -> str:
     if any(figure.split == "last_validation" for figure in beside):
         measures.insert(2, "last_validation")
     axes = list(study.grid)
-    several = len({tuple(finding.condition.items()) for finding in group}) < len(group)
-    network = ["network"] if study.ensemble or several else []
+    network = ["network"] if study.ensemble or has_several_networks(group) else []
     header = [*(axis.rpartition(".")[2] for axis in axes), *network, "seeds", "parameters", "best epoch",
               *(MEASURES[measure] for measure in measures)]  # fmt: skip
     if beside:

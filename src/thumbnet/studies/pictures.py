@@ -7,7 +7,7 @@ import numpy as np
 
 from thumbnet.figures import studies as figures
 from thumbnet.figures import style
-from thumbnet.studies.findings import MEASURES, Finding
+from thumbnet.studies.findings import MEASURES, Finding, has_several_networks
 from thumbnet.studies.rows import Row
 from thumbnet.studies.study import Measure, Published, Study, label
 
@@ -46,8 +46,12 @@ def _panels(study: Study, points: Sequence[figures.Point]) -> list[str]:
 
 
 def _points(study: Study, group: Sequence[Finding]) -> list[figures.Point]:
-    """A point for each finding; without an axis for colours one for each of both measures."""
+    """A point for each finding; without an axis for colours one for each of both measures.
+
+    Of several networks in one condition each has a row of its own, or a line.
+    """
     plot = study.plot
+    several = has_several_networks(group)
     measures: list[Measure] = plot.y[:1] if plot.colour else plot.y
     points = []
     for finding in group:
@@ -57,8 +61,10 @@ def _points(study: Study, group: Sequence[Finding]) -> list[figures.Point]:
                 continue
             place = finding.condition[plot.x]
             series = _series(plot.colour, finding) if plot.colour else MEASURES[measure]
-            if study.ensemble:
-                place = finding.network  # of one condition
+            if several and plot.kind == "lines":
+                series = f"{series}, {finding.network}"
+            elif several:
+                place = finding.network if len(study.grid[plot.x]) == 1 else f"{place}, {finding.network}"
             published = [_share(figure) for figure in study.published if _beside(figure, finding, measure)]
             points.append(
                 figures.Point(
@@ -80,6 +86,11 @@ def _series(axis: str, finding: Finding) -> str:
     return f"{axis.rpartition('.')[2]} {value}" if value[:1].isdigit() and "." in axis else value
 
 
+def _name(finding: Finding, several: bool) -> str:
+    """Of a condition, and of the network where a condition has several."""
+    return ", ".join([*(_series(axis, finding) for axis in finding.condition), *([finding.network] if several else [])])
+
+
 def _beside(figure: Published, finding: Finding, measure: Measure) -> bool:
     same = figure.split == measure and figure.measure == "accuracy"
     return same and bool(figure.when) and finding.matches(figure.when)
@@ -95,7 +106,7 @@ def _by_parameters(study: Study, group: Sequence[Finding]) -> list[figures.Sized
     for finding in group:
         spread = finding.accuracy(measure)
         if spread:
-            name = finding.condition[study.plot.colour] if study.plot.colour else next(iter(finding.condition.values()))
+            name = _name(finding, has_several_networks(group))
             sized.append(figures.Sized(name, finding.parameters, spread.middle, spread.low, spread.high))
     sized += [
         figures.Sized(
@@ -123,6 +134,6 @@ def _curves(study: Study, group: Sequence[Finding], curves: Sequence[Row]) -> li
             by_epoch = [[float(row[column]) for row in rows if int(row["epoch"]) == epoch] for epoch in epochs]
             columns[column] = [float(np.median(values)) for values in by_epoch]
         if epochs:
-            name = ", ".join(_series(axis, finding) for axis in finding.condition)
+            name = _name(finding, has_several_networks(group))
             drawn.append(figures.Curve(name, epochs, **columns))
     return drawn
