@@ -305,8 +305,25 @@ def test_a_damaged_table_is_refused(column: str, value: str | None, message: str
 def test_missing_learning_curves_are_told() -> None:
     made_up("sgd_rates")
     curves_path("sgd_rates").unlink()
-    with pytest.raises(UserError, match=r"sgd_rates\.curves\.csv is missing; bring it back"):
+    with pytest.raises(UserError, match=r"sgd_rates\.curves\.csv, with the learning curves .* is missing; bring"):
         renew_pages(["sgd_rates"])
+
+
+@pytest.mark.parametrize("kind", ["dots", "lines", "parameters", "curves"])
+def test_without_what_it_shows_there_is_no_picture_and_the_page_says_so(kind: str) -> None:
+    write_study("rates", plot={"kind": kind, "x": "optimizer.lr", "y": ["train"]})
+    made_up("rates")
+    rows = [
+        row | {f"train_{what}": "" for what in ("accuracy", "low", "high")} for row in read_rows(rows_path("rates"))
+    ]
+    curves = [row | {"key": "of another run"} for row in read_rows(curves_path("rates"))]
+    write_rows("rates", ["optimizer.lr"], rows, curves)
+    Path("docs/studies").mkdir()
+    Path("docs/studies/rates.png").touch()
+    renew_pages(["rates"])
+    assert not Path("docs/studies/rates.png").exists()
+    lacking = "learning curves" if kind == "curves" else "an accuracy on train"
+    assert f"No picture: none of these runs has {lacking}." in Path("docs/studies/rates.md").read_text()
 
 
 def test_a_missing_page_of_results_is_told() -> None:

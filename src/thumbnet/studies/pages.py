@@ -40,7 +40,11 @@ def write_page(name: str) -> None:
     groups = findings(name, study, rows)
     curves = read_rows(curves_path(name))
     if study.plot.kind == "curves" and groups and not curves:
-        raise UserError(f"{curves_path(name)} is missing; bring it back with: git checkout {curves_path(name)}")
+        raise UserError(
+            f"{curves_path(name)}, with the learning curves that the study plots, is missing; bring it back with: git "
+            f"checkout {curves_path(name)}. Runs from before plot.kind was curves have none: without "
+            f"{rows_path(name)} they are taken in anew, by: thumbnet study {name}"
+        )
     page = [f"# {study.title}", study.question.strip()]
     if study.answer:
         page.append(f"**{study.answer.strip()}**")
@@ -54,8 +58,9 @@ def write_page(name: str) -> None:
         told = settings(study, extra, group)
         if told:
             page.append(f"With {told}:" if len(groups) == 1 else f"## With {told}")
-        draw_study(study, group, curves, picture, told)
-        page += [f"![{study.title}]({picture.name})", _table(study, group), _notes(name, study, group)]
+        drawn = draw_study(study, group, curves, picture, told)
+        page += [f"![{study.title}]({picture.name})" if drawn else _no_picture(study)]
+        page += [_table(study, group), _notes(name, study, group)]
     if groups and all(not figure.when for figure in study.published):  # of no condition, so that no table has them
         page += _published_only(study)
     if study.recipe:
@@ -166,6 +171,12 @@ def _beside(figure: Published, group: Sequence[Finding], study: Study) -> tuple[
     finding = of_published(figure, group, study.ensemble)
     spread = ours(figure, finding) if finding else None
     return (finding, spread) if finding and spread else None
+
+
+def _no_picture(study: Study) -> str:
+    measures = " or ".join(MEASURES[measure] for measure in study.plot.y)
+    lacking = "learning curves" if study.plot.kind == "curves" else f"an accuracy on {measures}"
+    return f"No picture: none of these runs has {lacking}."
 
 
 def _published_only(study: Study) -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from thumbnet.figures import studies as figures
 from thumbnet.figures import style
@@ -12,7 +13,7 @@ from thumbnet.studies.rows import Row
 from thumbnet.studies.study import Measure, Published, Study, label
 
 
-def draw_study(study: Study, group: Sequence[Finding], curves: Sequence[Row], path: Path, told: str = "") -> None:
+def draw_study(study: Study, group: Sequence[Finding], curves: Sequence[Row], path: Path, told: str = "") -> bool:
     """Writes the picture that the study asks for.
 
     Args:
@@ -21,22 +22,33 @@ def draw_study(study: Study, group: Sequence[Finding], curves: Sequence[Row], pa
         curves: the learning curves of all runs.
         path: the PNG file.
         told: the settings that are not the study's own, for its lower edge.
+
+    Returns:
+        Whether the runs have what the picture shows; else there is none.
     """
     plot = study.plot
     said = f"accuracy on {MEASURES[plot.y[0]]}" if plot.colour or len(plot.y) == 1 else "accuracy"
-    points = _points(study, group) if plot.kind in ("dots", "lines") else []
+    figure: Figure | None = None
     match plot.kind:
         case "dots":
-            figure = figures.draw_dots(study.title, points, _panels(study, points), said)
+            if points := _points(study, group):
+                figure = figures.draw_dots(study.title, points, _panels(study, points), said)
         case "lines":
-            figure = figures.draw_lines(study.title, points, _panels(study, points), said, plot.x, plot.log)
+            if points := _points(study, group):
+                figure = figures.draw_lines(study.title, points, _panels(study, points), said, plot.x, plot.log)
         case "parameters":
-            figure = figures.draw_parameters(study.title, _by_parameters(study, group), plot.y[0])
+            if ours := _by_parameters(study, group):
+                figure = figures.draw_parameters(study.title, [*ours, *_published(study)], plot.y[0])
         case _:
-            figure = figures.draw_curves(study.title, _curves(study, group, curves))
+            if drawn := _curves(study, group, curves):
+                figure = figures.draw_curves(study.title, drawn)
+    if figure is None:
+        path.unlink(missing_ok=True)
+        return False
     if told:
         style.write_note(figure, f"With {told}".replace("`", ""))
     style.save_figure(figure, path)
+    return True
 
 
 def _panels(study: Study, points: Sequence[figures.Point]) -> list[str]:
@@ -108,7 +120,11 @@ def _by_parameters(study: Study, group: Sequence[Finding]) -> list[figures.Sized
         if spread:
             name = _name(finding, has_several_networks(group))
             sized.append(figures.Sized(name, finding.parameters, spread.middle, spread.low, spread.high))
-    sized += [
+    return sized
+
+
+def _published(study: Study) -> list[figures.Sized]:
+    return [
         figures.Sized(
             name=f"{figure.source}: {figure.what}",
             parameters=figure.parameters,
@@ -119,7 +135,6 @@ def _by_parameters(study: Study, group: Sequence[Finding]) -> list[figures.Sized
         for figure in study.published
         if figure.parameters and figure.measure == "accuracy"
     ]
-    return sized
 
 
 def _curves(study: Study, group: Sequence[Finding], curves: Sequence[Row]) -> list[figures.Curve]:
