@@ -175,6 +175,22 @@ def test_a_page_has_a_section_for_what_the_command_line_added() -> None:
     assert "train.epochs=2" in Path("docs/results.md").read_text()
 
 
+def test_pictures_of_sections_leave_those_of_other_studies_alone() -> None:
+    for name in ("rates", "rates-2", "rates-2-2"):
+        write_study(name)
+        made_up(name)
+        renew_pages([name])
+    made_up("rates", "train.epochs=2")
+    others = [Path(f"docs/studies/{name}.png") for name in ("rates-2", "rates-2-2")]
+    before = [path.stat().st_mtime_ns for path in others]
+    Path("docs/studies/rates-4.png").touch()  # of a section that there is no more
+    renew_pages(["rates"])
+    assert [path.stat().st_mtime_ns for path in others] == before
+    assert "](rates-3.png)" in Path("docs/studies/rates.md").read_text()
+    assert Path("docs/studies/rates-3.png").stat().st_size > 0
+    assert not Path("docs/studies/rates-4.png").exists()
+
+
 def test_own_images_are_told_by_their_name() -> None:
     made_up("norms", "dataset.name=image_folder train.epochs=2", "cifar-10-jpeg")
     renew_pages(["norms"])

@@ -1,8 +1,9 @@
 """The pages of studies, in Markdown, made from their tables: one for each, the index, and the table of all figures."""
 
+import itertools
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from thumbnet import paths
@@ -51,10 +52,10 @@ def write_page(name: str) -> None:
     if not groups:
         page += [f"{NOT_RUN.capitalize()}: `thumbnet study {name}`.", *_published_only(study)]
     # Of sections that there may be no more.
-    for old in paths.STUDY_PAGES.glob(f"{name}-[0-9]*.png"):
-        old.unlink()
-    for number, (extra, group) in enumerate(groups.items(), 1):
-        picture = paths.STUDY_PAGES / f"{name}{f'-{number}' if number > 1 else ''}.png"
+    for old in paths.STUDY_PAGES.glob("*.png"):
+        if re.fullmatch(rf"{re.escape(name)}-[0-9]+", old.stem) and old.stem not in study_names():
+            old.unlink()
+    for (extra, group), picture in zip(groups.items(), _pictures(name), strict=False):
         told = settings(study, extra, group)
         if told:
             page.append(f"With {told}:" if len(groups) == 1 else f"## With {told}")
@@ -69,6 +70,15 @@ def write_page(name: str) -> None:
             page += _link("What S0 to S4 are", "Sources")
     page += ["## Runs", _command(name, study, rows, groups)]
     _write(paths.STUDY_PAGES / f"{name}.md", page)
+
+
+def _pictures(name: str) -> Iterator[Path]:
+    """Those of a page's sections: NAME.png, NAME-2.png and so on, but for names that are other studies'."""
+    others = study_names()
+    yield paths.STUDY_PAGES / f"{name}.png"
+    for number in itertools.count(2):
+        if f"{name}-{number}" not in others:
+            yield paths.STUDY_PAGES / f"{name}-{number}.png"
 
 
 def write_index() -> None:
