@@ -4,6 +4,7 @@ import csv
 import random
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from thumbnet.studies.findings import Finding, findings
 from thumbnet.studies.pages import MARKS
 from thumbnet.studies.pictures import draw_study
 from thumbnet.studies.planning import plan_runs, read_overrides
-from thumbnet.studies.rows import Row, curves_path, read_rows, rows_path, write_rows
+from thumbnet.studies.rows import Row, curves_path, read_rows, rows_of, rows_path, write_rows
 from thumbnet.studies.study import SPLITS, load_study
 
 ROOT = Path(__file__).parents[2]
@@ -221,6 +222,16 @@ def test_figures_are_medians_and_quartiles_over_the_seeds() -> None:
     assert spread.middle == pytest.approx(accuracies[1])
     assert spread.low == pytest.approx((accuracies[0] + accuracies[1]) / 2)
     assert batch.seeds == 3
+
+
+def test_a_run_of_several_seeds_has_their_median_loss() -> None:
+    (run,) = plan_runs("ensemble", load_study("ensemble"), {"members": ["mlp_10"]}, seeds=[1])
+    test = {"accuracy": 0.5, "low": 0.4, "high": 0.6, "loss": 1.5}
+    judged = {"validation": test, "test": test | {"seeds": {"count": 3, "loss": {"median": 1.2}}}}
+    experiment: Any = SimpleNamespace(name="x", code=lambda: "c0de", table=lambda path: [], json=lambda path: judged)
+    rows, _ = rows_of(run, experiment, 1.0)
+    losses = [Finding(run.condition, "mlp_10", (rows[0],)).loss(split) for split in ("validation", "test")]
+    assert [loss.middle for loss in losses if loss] == [1.5, 1.2]
 
 
 def test_after_the_last_epoch_one_seed_has_the_interval_of_as_many_images() -> None:

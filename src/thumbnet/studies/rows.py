@@ -157,12 +157,15 @@ def rows_of(run: Run, experiment: Experiment, seconds: float) -> tuple[list[Row]
 
 
 def _judged(metrics: Mapping[str, Any]) -> Row:
+    """Accuracies are of the first seed, with the quartiles of all; losses, a column each, are all seeds' median."""
     row = {}
     for split in SPLITS:
         told = metrics.get(split, {})
         for what in ("accuracy", "low", "high", "loss"):
             row[f"{split}_{what}"] = str(told.get(what, ""))
-        accuracies = told.get("seeds", {}).get("accuracy", {})
+        of_seeds = told.get("seeds", {})
+        row[f"{split}_loss"] = str(of_seeds.get("loss", {}).get("median", row[f"{split}_loss"]))
+        accuracies = of_seeds.get("accuracy", {})
         for what in QUARTILES:
             row[f"{split}_{what}"] = str(accuracies.get(what, ""))
     return row
