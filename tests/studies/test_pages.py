@@ -130,6 +130,40 @@ def test_notes_on_published_figures_stand_where_the_figures_do() -> None:
     assert page.count("S1, no normalisation; 58,314 parameters") == 1
 
 
+@pytest.mark.parametrize(
+    ("extra", "of_train", "confidence", "told"),
+    [
+        ("", 5000, 0.95, "5,000 of the training images"),
+        ("", 1297, 0.95, "all training images"),
+        ("evaluate.train_images=100", 100, 0.95, "100 of the training images"),
+        ("evaluate.train_images=0", 1297, 0.95, "all training images"),
+        ("evaluate.confidence=0.5", 5000, 0.5, "5,000 of the training images"),
+    ],
+)
+def test_notes_tell_how_the_runs_of_a_section_were_judged(
+    extra: str, of_train: int, confidence: float, told: str
+) -> None:
+    write_study("rates")
+    made_up("rates", extra)
+    low, high = wilson_interval(of_train * 9 // 10, of_train, confidence)
+    train = {"train_accuracy": f"{of_train * 9 // 10 / of_train:.6f}"}
+    train |= {"train_low": f"{low:.6f}", "train_high": f"{high:.6f}"}
+    write_rows("rates", ["optimizer.lr"], [row | train for row in read_rows(rows_path("rates"))], [])
+    renew_pages(["rates"])
+    page = Path("docs/studies/rates.md").read_text()
+    assert f"*train*: {told}, judged" in page
+    assert f"its {100 * confidence:g} % interval in brackets" in page
+
+
+def test_medians_of_medians_are_told() -> None:
+    write_study("rates", base={"train.seeds": 3, "members": ["mlp_10"]}, seeds=[1, 4])
+    made_up("rates")
+    write_rows("rates", ["optimizer.lr"], [row | {"seeds": "3"} for row in read_rows(rows_path("rates"))], [])
+    renew_pages(["rates"])
+    told = "Of several runs with several seeds each they are those of the runs' medians."
+    assert told in Path("docs/studies/rates.md").read_text()
+
+
 def test_images_and_sources_are_explained_where_the_project_does() -> None:
     made_up("norms", "dataset.name=image_folder", "photos")
     Path("studies/about.md").write_text("## Images\n\n*images of photos*: of shoes.\n\n## Sources\n\nS1: a notebook.\n")

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import NormalDist, median
 
 import numpy as np
 
@@ -100,9 +100,28 @@ def _after_the_last_epoch(row: Row) -> Spread | None:
     h, variance = (high - low) / 2, p * (1 - p)
     a, b = 1 / 4 - h * h, variance - 2 * h * h  # a·t² + b·t = h²
     t = (math.sqrt(b * b + 4 * a * h * h) - b) / (2 * a)
-    p = float(told[0])
+    return _wilson(float(told[0]), t)
+
+
+def _wilson(p: float, t: float) -> Spread:
+    """An accuracy with its Wilson interval, where t = z²/n."""
     centre, half = (p + t / 2) / (1 + t), math.sqrt(t * p * (1 - p) + t * t / 4) / (1 + t)
     return Spread(p, centre - half, centre + half)
+
+
+def is_of_as_many(row: Row, images: int, confidence: float) -> bool:
+    """Whether the accuracy on train is of so many images, which its interval tells; of no more where it is not.
+
+    Args:
+        row: of a run.
+        images: how many.
+        confidence: the level of the interval.
+    """
+    if not all(row[f"train_{what}"] for what in ("accuracy", "low", "high")):
+        return True
+    expected = _wilson(float(row["train_accuracy"]), NormalDist().inv_cdf((1 + confidence) / 2) ** 2 / images)
+    width = float(row["train_high"]) - float(row["train_low"])
+    return math.isclose(width, expected.high - expected.low, rel_tol=0.01)
 
 
 def _spread(texts: Sequence[str]) -> Spread | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from thumbnet import paths
 from thumbnet.errors import UserError
 from thumbnet.files import fresh_file
+from thumbnet.params import EvaluateParams
 from thumbnet.studies.estimating import duration
 from thumbnet.studies.findings import (
     MEASURES,
@@ -17,6 +18,7 @@ from thumbnet.studies.findings import (
     as_declared,
     findings,
     has_several_networks,
+    is_of_as_many,
     of_published,
     other_values,
     ours,
@@ -25,7 +27,7 @@ from thumbnet.studies.findings import (
     settings,
 )
 from thumbnet.studies.pictures import draw_study
-from thumbnet.studies.planning import plan_runs, split_overrides
+from thumbnet.studies.planning import plan_runs, read_overrides, split_overrides
 from thumbnet.studies.rows import ENSEMBLE, Row, curves_path, read_rows, rows_path
 from thumbnet.studies.study import SEED, Measure, Published, Study, load_study, study_names
 
@@ -61,7 +63,7 @@ def write_page(name: str) -> None:
             page.append(f"With {told}:" if len(groups) == 1 else f"## With {told}")
         drawn = draw_study(study, group, curves, picture, told)
         page += [f"![{study.title}]({picture.name})" if drawn else _no_picture(study)]
-        page += [_table(study, group), _notes(name, study, group)]
+        page += [_table(study, group), _notes(name, study, extra, group)]
     if groups and all(not figure.when for figure in study.published):  # of no condition, so that no table has them
         page += _published_only(study)
     if study.recipe:
@@ -238,24 +240,27 @@ def _belongs(figure: Published, finding: Finding, study: Study) -> bool:
     return not whole and finding.matches(figure.when)
 
 
-def _notes(name: str, study: Study, group: Sequence[Finding]) -> str:
+def _notes(name: str, study: Study, extra: str, group: Sequence[Finding]) -> str:
     notes = ["Accuracies in percent, with the weights of the best epoch on validation; in bold the best of validation."]
-    judged = plan_runs(name, study)[0].params.evaluate.train_images
-    share = f"{judged:,} of the training images" if judged else "all training images"
-    notes.append(f"*train*: {share}, judged as those of validation are.")
+    judged = _how_judged(name, study, extra, group)
+    shares = dict.fromkeys(_share(finding, params) for finding, params in judged)
+    notes.append(f"*train*: {' or '.join(shares)}, judged as those of validation are.")
+    level = " or ".join(f"{100 * level:g}" for level in sorted({params.confidence for _, params in judged}))
     if study.plot.kind == "curves":
         notes.append("The picture's curves of train are means over each epoch's batches, while the weights change.")
     if any(finding.seeds > 1 for finding in group):
         notes.append("Of several seeds the median, and the quartiles in brackets.")
+        if any(len(finding.rows) > 1 and int(row["seeds"] or 1) > 1 for finding in group for row in finding.rows):
+            notes.append("Of several runs with several seeds each they are those of the runs' medians.")
         for measure in ("validation", "test"):
             widths = [(float(row[f"{measure}_high"]) - float(row[f"{measure}_low"])) / 2 for finding in group
                       for row in finding.rows if row[f"{measure}_low"]]  # fmt: skip
             if widths:
-                notes.append(f"A single accuracy on {measure} is good to {_plus_minus(widths)} points (95 %).")
+                notes.append(f"A single accuracy on {measure} is good to {_plus_minus(widths)} points ({level} %).")
     if any(int(row["seeds"] or 1) > 1 for finding in group for row in finding.rows):
         notes.append("The best epoch is that of the first seed.")
     if any(finding.seeds == 1 for finding in group):
-        notes.append("Of one seed the accuracy, and its 95 % interval in brackets.")
+        notes.append(f"Of one seed the accuracy, and its {level} % interval in brackets.")
     for images in own_images(group):
         if f"images of {images}*" in _about():
             notes += _link(f"What the images of {images} are", "Images")
@@ -263,6 +268,20 @@ def _notes(name: str, study: Study, group: Sequence[Finding]) -> str:
     told = [figure for figure in study.published if figure.note and (not figure.when or figure in beside)]
     notes += [f"{figure.source}, {_told(figure)}" for figure in told]
     return "  \n".join(notes)
+
+
+def _how_judged(name: str, study: Study, extra: str, group: Sequence[Finding]) -> list[tuple[Finding, EvaluateParams]]:
+    """Each condition with the parameters that it was judged by."""
+    runs = plan_runs(name, study, read_overrides(split_overrides(extra)), study.seeds[:1])
+    return [(finding, run.params.evaluate) for finding in group for run in runs if run.condition == finding.condition]
+
+
+def _share(finding: Finding, params: EvaluateParams) -> str:
+    """Of train, what was judged: of fewer images than the parameter asks for there are no more."""
+    images = params.train_images
+    if images and all(is_of_as_many(row, images, params.confidence) for row in finding.rows):
+        return f"{images:,} of the training images"
+    return "all training images"
 
 
 def _plus_minus(widths: Sequence[float]) -> str:
