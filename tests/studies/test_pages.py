@@ -187,6 +187,34 @@ def test_the_table_of_all_figures_tells_which_seeds_and_images() -> None:
     assert "† images of photos" in lines
 
 
+@pytest.mark.parametrize(
+    ("when", "changes", "result", "rows_beside", "below"),
+    [
+        ({}, {}, "–", 0, True),
+        ({"optimizer.lr": 0.1}, {"ensemble": True}, "60.00 (57.00–63.00)", 1, False),
+        ({"optimizer.lr": 0.1}, {}, "2 on the study's page", 2, False),
+        ({}, {"grid": {"optimizer.lr": [0.1]}, "base": {"members": ["mlp_10"]}}, "60.00 (57.00–63.00)", 1, False),
+    ],
+    ids=["of no condition", "of the ensemble", "of two networks", "of the only condition"],
+)
+def test_a_published_figure_stands_beside_the_same_of_ours_on_page_and_in_results(
+    when: dict[str, Any], changes: dict[str, Any], result: str, rows_beside: int, below: bool
+) -> None:
+    shared = {"source": "S3", "split": "test", "value": 59}
+    other = shared | {"what": "other", "when": {"optimizer.lr": 0.1}, "split": "train"}
+    write_study("rates", published=[shared | {"what": "one", "when": when}, other], **changes)
+    made_up("rates")
+    test = {"test_accuracy": "0.6", "test_low": "0.57", "test_high": "0.63"}
+    grid = list(load_study("rates").grid)
+    write_rows("rates", grid, [row | test for row in read_rows(rows_path("rates"))], [])
+    renew_pages(["rates"])
+    (line,) = [line for line in Path("docs/results.md").read_text().splitlines() if "| one |" in line]
+    assert f"| 59 | {result} |" in line
+    page = Path("docs/studies/rates.md").read_text()
+    assert page.count("59 test") == rows_beside
+    assert ("| S3: one | test | 59 |" in page) == below
+
+
 def test_a_single_epoch_is_drawn_as_points() -> None:
     curves = [Curve(name, range(1, epochs + 1), *[[0.5] * epochs] * 4) for name, epochs in (("one", 1), ("two", 2))]
     figure = draw_curves("Curves", curves)

@@ -174,14 +174,20 @@ def has_several_networks(found: Sequence[Finding]) -> bool:
     return len({tuple(finding.condition.items()) for finding in found}) < len(found)
 
 
-def of_published(figure: Published, found: Sequence[Finding], ensemble: bool) -> Finding | None:
-    """The condition that a published figure belongs to; None where it has no runs."""
-    if not figure.when and len({tuple(finding.condition.items()) for finding in found}) > 1:
-        return None  # of no condition of ours in particular
-    matching = [finding for finding in found if finding.matches(figure.when)]
-    if ensemble:
-        matching = [finding for finding in matching if finding.network == ENSEMBLE]
-    return matching[0] if matching else None
+def belongs_to_conditions(figure: Published, study: Study) -> bool:
+    """Whether a published figure belongs to conditions of ours: it names them, or there is one alone."""
+    return bool(figure.when) or all(len(values) == 1 for values in study.grid.values())
+
+
+def of_published(figure: Published, study: Study, found: Sequence[Finding]) -> list[Finding]:
+    """What a published figure stands beside: its conditions, and of an ensemble's networks the ensemble alone."""
+    if not belongs_to_conditions(figure, study):
+        return []
+    return [
+        finding
+        for finding in found
+        if finding.matches(figure.when) and (not study.ensemble or finding.network == ENSEMBLE)
+    ]
 
 
 def ours(figure: Published, finding: Finding) -> Spread | None:

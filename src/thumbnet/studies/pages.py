@@ -16,6 +16,7 @@ from thumbnet.studies.findings import (
     Finding,
     Spread,
     as_declared,
+    belongs_to_conditions,
     findings,
     has_several_networks,
     is_of_as_many,
@@ -52,7 +53,7 @@ def write_page(name: str) -> None:
     if study.answer:
         page.append(f"**{study.answer.strip()}**")
     if not groups:
-        page += [f"{NOT_RUN.capitalize()}: `thumbnet study {name}`.", *_published_only(study)]
+        page += [f"{NOT_RUN.capitalize()}: `thumbnet study {name}`.", *_published_only(study.published)]
     # Of sections that there may be no more.
     for old in paths.STUDY_PAGES.glob("*.png"):
         if re.fullmatch(rf"{re.escape(name)}-[0-9]+", old.stem) and old.stem not in study_names():
@@ -64,8 +65,8 @@ def write_page(name: str) -> None:
         drawn = draw_study(study, group, curves, picture, told)
         page += [f"![{study.title}]({picture.name})" if drawn else _no_picture(study)]
         page += [_table(study, group), _notes(name, study, extra, group)]
-    if groups and all(not figure.when for figure in study.published):  # of no condition, so that no table has them
-        page += _published_only(study)
+    if groups:  # those of no condition, which no table has
+        page += _published_only([figure for figure in study.published if not belongs_to_conditions(figure, study)])
     if study.recipe:
         page += ["## Recipe", study.recipe.strip()]
         if study.published or re.search(r"\bS[0-4]\b", study.recipe + study.answer):
@@ -146,25 +147,30 @@ def published_table() -> str:
         entries += [(figure, name, study, groups) for figure in study.published if not figure.repeated]
     for figure, name, study, groups in sorted(entries, key=lambda entry: (entry[0].source, entry[1])):
         found = {extra: beside for extra, group in groups.items() if (beside := _beside(figure, group, study))}
-        cells = [_our_cells(figure, study, extra, *found[extra], marks) for extra in _nearest(found)]
-        ours_, seeds, differences = map("<br>".join, zip(*cells, strict=True)) if cells else (NOT_RUN, "", "")
+        cells = [_our_cells(figure, study, extra, found[extra], marks) for extra in _nearest(found)]
+        nothing = "–" if groups and not belongs_to_conditions(figure, study) else NOT_RUN
+        ours_, seeds, differences = map("<br>".join, zip(*cells, strict=True)) if cells else (nothing, "", "")
         lines.append(_row([figure.source, f"[{name}](studies/{name}.md)", _told(figure), _measured(figure),
                            _given(figure), ours_, seeds, differences]))  # fmt: skip
     return "\n".join([*lines, *(f"\n{mark} images of {name}" for name, mark in marks.items())])
 
 
-def _our_cells(figure: Published, study: Study, extra: str, finding: Finding, spread: Spread,
+def _our_cells(figure: Published, study: Study, extra: str, found: Sequence[tuple[Finding, Spread]],
                marks: dict[str, str]) -> tuple[str, str, str]:  # fmt: skip
     """What stands beside a published figure: our figure, how many of the study's trainings it is of, the difference.
+
+    To take one of several would be a choice; the study's page has the figure beside each of them.
 
     Args:
         figure: the published one.
         study: that has it.
         extra: what the command line added.
-        finding: ours.
-        spread: its figure.
+        found: ours, each with its figure.
         marks: of images, by their names; those that are new are added.
     """
+    if len(found) > 1:
+        return f"{len(found)} on the study's page", "", "–"
+    ((finding, spread),) = found
     images = [marks.setdefault(name, _FOOTNOTES[len(marks) % len(_FOOTNOTES)]) for name in own_images([finding])]
     declared = len(study.seeds) * int(str(study.base.get("train.seeds", 1)))
     seeds = f"{finding.seeds}" if finding.seeds == declared else f"{finding.seeds} of {declared}"
@@ -178,11 +184,10 @@ def _nearest(extras: Iterable[str]) -> list[str]:
     return [extra for extra, parts in added.items() if not any(other < parts for other in added.values())]
 
 
-def _beside(figure: Published, group: Sequence[Finding], study: Study) -> tuple[Finding, Spread] | None:
-    """Ours of the same condition, where it has the same measure."""
-    finding = of_published(figure, group, study.ensemble)
-    spread = ours(figure, finding) if finding else None
-    return (finding, spread) if finding and spread else None
+def _beside(figure: Published, group: Sequence[Finding], study: Study) -> list[tuple[Finding, Spread]]:
+    """Ours of the same conditions, where they have the same measure."""
+    found = [(finding, ours(figure, finding)) for finding in of_published(figure, study, group)]
+    return [(finding, spread) for finding, spread in found if spread]
 
 
 def _no_picture(study: Study) -> str:
@@ -191,13 +196,11 @@ def _no_picture(study: Study) -> str:
     return f"No picture: none of these runs has {lacking}."
 
 
-def _published_only(study: Study) -> list[str]:
-    if not study.published:
+def _published_only(published: Sequence[Published]) -> list[str]:
+    if not published:
         return []
     lines = ["| published figure | of | value |", "|---|---|---:|"]
-    lines += [
-        f"| {figure.source}: {_told(figure)} | {_measured(figure)} | {_given(figure)} |" for figure in study.published
-    ]
+    lines += [f"| {figure.source}: {_told(figure)} | {_measured(figure)} | {_given(figure)} |" for figure in published]
     return ["\n".join(lines)]
 
 
@@ -223,7 +226,7 @@ def _table(study: Study, group: Sequence[Finding]) -> str:
                  f"{finding.parameters:,}", _best_epoch(finding)]  # fmt: skip
         cells += [_percent(spreads[measure], bold and measure == "validation") for measure in measures]
         if beside:
-            own = [figure for figure in beside if _belongs(figure, finding, study)]
+            own = [figure for figure in beside if of_published(figure, study, [finding])]
             cells.append("<br>".join(f"{_given(figure)} {_measured(figure)}" for figure in own))
             cells.append("<br>".join(_difference(figure, ours(figure, finding)) for figure in own))
         lines.append(_row(cells))
@@ -232,12 +235,7 @@ def _table(study: Study, group: Sequence[Finding]) -> str:
 
 def _shown(study: Study, group: Sequence[Finding]) -> list[Published]:
     """The published figures that a table has beside ours."""
-    return [figure for figure in study.published if any(_belongs(figure, finding, study) for finding in group)]
-
-
-def _belongs(figure: Published, finding: Finding, study: Study) -> bool:
-    whole = not figure.when and len(study.grid) > 0  # of no condition of ours in particular
-    return not whole and finding.matches(figure.when)
+    return [figure for figure in study.published if of_published(figure, study, group)]
 
 
 def _notes(name: str, study: Study, extra: str, group: Sequence[Finding]) -> str:

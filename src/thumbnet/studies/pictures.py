@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from thumbnet.figures import studies as figures
 from thumbnet.figures import style
-from thumbnet.studies.findings import MEASURES, Finding, has_several_networks
+from thumbnet.studies.findings import MEASURES, Finding, has_several_networks, of_published
 from thumbnet.studies.rows import Row
 from thumbnet.studies.study import Measure, Published, Study, label
 
@@ -77,7 +77,7 @@ def _points(study: Study, group: Sequence[Finding]) -> list[figures.Point]:
                 series = f"{series}, {finding.network}"
             elif several:
                 place = finding.network if len(study.grid[plot.x]) == 1 else f"{place}, {finding.network}"
-            published = [_share(figure) for figure in study.published if _beside(figure, finding, measure)]
+            published = [_share(figure) for figure in study.published if _beside(figure, study, finding, measure)]
             points.append(
                 figures.Point(
                     panel=finding.condition.get(plot.panel, ""),
@@ -103,9 +103,9 @@ def _name(finding: Finding, several: bool) -> str:
     return ", ".join([*(_series(axis, finding) for axis in finding.condition), *([finding.network] if several else [])])
 
 
-def _beside(figure: Published, finding: Finding, measure: Measure) -> bool:
+def _beside(figure: Published, study: Study, finding: Finding, measure: Measure) -> bool:
     same = figure.split == measure and figure.measure == "accuracy"
-    return same and bool(figure.when) and finding.matches(figure.when)
+    return same and bool(of_published(figure, study, [finding]))
 
 
 def _share(figure: Published) -> float:
