@@ -238,6 +238,24 @@ def test_a_page_has_a_section_for_what_the_command_line_added() -> None:
     assert "train.epochs=2" in Path("docs/results.md").read_text()
 
 
+def test_names_stand_in_pages_as_they_are() -> None:
+    name = "rates (new) [1]"
+    figure = {"source": "S3", "what": "one", "split": "test", "value": 59}
+    grid = {"a|b": {"x|y": {}, "<x> & *z*": {"optimizer.lr": 0.1}}}
+    write_study(name, grid=grid, plot={"kind": "dots", "x": "a|b"}, published=[figure])
+    made_up(name)
+    renew_pages([name])
+    page = Path(f"docs/studies/{name}.md").read_text()
+    assert "](rates%20%28new%29%20%5B1%5D.png)" in page
+    assert "](../../metrics/studies/rates%20%28new%29%20%5B1%5D.csv)" in page
+    assert r"| a\|b |" in page
+    assert r"| x\|y |" in page
+    assert r"| \<x\> \& \*z\* |" in page
+    link = r"[rates (new) \[1\]]({}rates%20%28new%29%20%5B1%5D.md)"
+    assert link.format("") in Path("docs/studies/README.md").read_text()
+    assert link.format("studies/") in Path("docs/results.md").read_text()
+
+
 def test_pictures_of_sections_leave_those_of_other_studies_alone() -> None:
     for name in ("rates", "rates-2", "rates-2-2"):
         write_study(name)

@@ -5,6 +5,7 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from thumbnet import paths
 from thumbnet.errors import UserError
@@ -63,7 +64,7 @@ def write_page(name: str) -> None:
         if told:
             page.append(f"With {told}:" if len(groups) == 1 else f"## With {told}")
         drawn = draw_study(study, group, curves, picture, told)
-        page += [f"![{study.title}]({picture.name})" if drawn else _no_picture(study)]
+        page += [f"![{study.title}]({quote(picture.name)})" if drawn else _no_picture(study)]
         page += [_table(study, group), _notes(name, study, extra, group)]
     if groups:  # those of no condition, which no table has
         page += _published_only([figure for figure in study.published if not belongs_to_conditions(figure, study)])
@@ -91,7 +92,7 @@ def write_index() -> None:
         study = load_study(name)
         done = len({row["experiment"] for row in read_rows(rows_path(name))})
         answer = _line(study.answer) or (f"{done} {'run' if done == 1 else 'runs'}, no answer yet" if done else NOT_RUN)
-        lines.append(f"| [{name}]({name}.md) | {_line(study.question)} | {answer} |")
+        lines.append(f"| {_page_of(name)} | {_line(study.question)} | {answer} |")
     _write(paths.STUDY_PAGES / "README.md", [
         "# Studies",
         "Every experiment of the five sources and some of our own, declared in `studies/` and run by "
@@ -150,7 +151,7 @@ def published_table() -> str:
         cells = [_our_cells(figure, study, extra, found[extra], marks) for extra in _nearest(found)]
         nothing = "–" if groups and not belongs_to_conditions(figure, study) else NOT_RUN
         ours_, seeds, differences = map("<br>".join, zip(*cells, strict=True)) if cells else (nothing, "", "")
-        lines.append(_row([figure.source, f"[{name}](studies/{name}.md)", _told(figure), _measured(figure),
+        lines.append(_row([figure.source, _page_of(name, "studies/"), _told(figure), _measured(figure),
                            _given(figure), ours_, seeds, differences]))  # fmt: skip
     return "\n".join([*lines, *(f"\n{mark} images of {name}" for name, mark in marks.items())])
 
@@ -211,7 +212,7 @@ def _table(study: Study, group: Sequence[Finding]) -> str:
         measures.insert(2, "last_validation")
     axes = list(study.grid)
     network = ["network"] if study.ensemble or has_several_networks(group) else []
-    header = [*(axis.rpartition(".")[2] for axis in axes), *network, "seeds", "parameters", "best epoch",
+    header = [*(_literal(axis.rpartition(".")[2]) for axis in axes), *network, "seeds", "parameters", "best epoch",
               *(MEASURES[measure] for measure in measures)]  # fmt: skip
     if beside:
         header += ["published", "difference"]
@@ -222,8 +223,8 @@ def _table(study: Study, group: Sequence[Finding]) -> str:
         spreads = {measure: finding.accuracy(measure) for measure in measures}
         valid = spreads["validation"]
         bold = valid is not None and valid.middle == best
-        cells = [*finding.condition.values(), *([finding.network] if network else []), str(finding.seeds),
-                 f"{finding.parameters:,}", _best_epoch(finding)]  # fmt: skip
+        cells = [*map(_literal, finding.condition.values()), *([finding.network] if network else [])]
+        cells += [str(finding.seeds), f"{finding.parameters:,}", _best_epoch(finding)]
         cells += [_percent(spreads[measure], bold and measure == "validation") for measure in measures]
         if beside:
             own = [figure for figure in beside if of_published(figure, study, [finding])]
@@ -293,11 +294,12 @@ def _command(name: str, study: Study, rows: Sequence[Row], groups: Mapping[str, 
     commands = [_how_to_run(name, study, extra, group) for extra, group in groups.items()]
     run_by = " and ".join(commands) or f"`thumbnet study {name}`"
     seeds = f"seed{'s' if len(study.seeds) > 1 else ''} {', '.join(map(str, study.seeds))}"
-    told = [f"{run_by}, declared in [`studies/{name}.yaml`](../../studies/{name}.yaml) with {seeds}."]
+    told = [f"{run_by}, declared in [`studies/{name}.yaml`](../../{quote(f'studies/{name}.yaml')}) with {seeds}."]
     seconds = sum(float(row["seconds"]) for row in rows if row["seconds"])
     if rows:
         timed = all(row["seconds"] for row in rows if row["member"] != ENSEMBLE)
-        told.append(f"Every run is a row of [`{rows_path(name)}`](../../{rows_path(name)}): its experiment in DVC, its "
+        table = rows_path(name)
+        told.append(f"Every run is a row of [`{table}`](../../{quote(str(table))}): its experiment in DVC, its "
                     "time where the machine did nothing else, and the code that made it.")  # fmt: skip
         if seconds:
             told.append(f"{'Together they' if timed else 'Those whose time is known'} took {duration(seconds)}.")
@@ -359,6 +361,16 @@ def _difference(figure: Published, spread: Spread | None) -> str:
     if spread is None:
         return "–"
     return f"{spread.middle - figure.value:+.{2 if figure.measure == 'accuracy' else 4}f}"
+
+
+def _literal(name: str) -> str:
+    """A name as Markdown shows it, in which some signs have a meaning."""
+    return re.sub(r"([\\`*<>\[\]|&])", r"\\\1", name)
+
+
+def _page_of(name: str, folder: str = "") -> str:
+    """A link to the page of a study, whose name may have blanks and brackets."""
+    return f"[{_literal(name)}]({folder}{quote(name)}.md)"
 
 
 def _row(cells: Iterable[str]) -> str:
