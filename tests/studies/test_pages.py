@@ -3,6 +3,7 @@
 import csv
 import random
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,8 @@ from thumbnet.errors import UserError
 from thumbnet.figures.studies import Curve, Point, Sized, draw_curves, draw_dots, draw_lines, draw_parameters
 from thumbnet.figures.style import save_figure
 from thumbnet.judging.metrics import wilson_interval
-from thumbnet.studies.command import Ledger, list_studies, renew_pages
+from thumbnet.studies import command
+from thumbnet.studies.command import Ledger, Wishes, list_studies, renew_pages, run_studies
 from thumbnet.studies.estimating import estimate
 from thumbnet.studies.findings import Finding, findings
 from thumbnet.studies.pages import MARKS
@@ -27,6 +29,7 @@ from thumbnet.studies.rows import Row, curves_path, read_rows, rows_of, rows_pat
 from thumbnet.studies.study import SPLITS, load_study
 
 ROOT = Path(__file__).parents[2]
+WISHES = Wishes(extra={}, seeds=[], only=[], jobs=1, renew=False, dry=False)
 
 
 @pytest.fixture(autouse=True)
@@ -409,6 +412,65 @@ def test_a_damaged_table_is_refused(column: str, value: str | None, message: str
         renew_pages(["norms"])
 
 
+@pytest.mark.parametrize(
+    ("spoilt", "message"),
+    [
+        (lambda: Path("studies/width.yaml").write_text("title: Width\n"), "studies/width.yaml cannot be used:"),
+        (
+            lambda: Path("params.yaml").write_text(Path("params.yaml").read_text().replace("  mlp_10:", "  mine:")),
+            "width.yaml, images clean, width 10 cannot be used",
+        ),
+        (lambda: rows_path("width").write_text("width\n10\n"), "metrics/studies/width.csv, line 2:"),
+    ],
+)
+def test_a_mistake_in_another_study_does_not_keep_pages_from_being_made(
+    spoilt: Callable[[], object], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made_up("norms")
+    made_up("width")
+    spoilt()
+    renew_pages(["norms"])
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert warning.startswith("warning: study width is passed over: ")
+    assert message in warning
+    index, results = Path("docs/studies/README.md").read_text(), Path("docs/results.md").read_text()
+    assert ("[norms]" in index, "[norms]" in results) == (True, True)
+    assert ("[width]" in index, "[width]" in results) == (False, False)
+    list_studies({})
+    told = capsys.readouterr()
+    assert "norms                   15/15" in told.out
+    assert told.err.splitlines() == [warning]
+
+
+@pytest.fixture
+def without_git(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No experiments, and code as made-up rows have it."""
+    for name, value in (("commits_of_checkout", None), ("find_experiments", {}), ("code_version", "c0de")):
+        monkeypatch.setattr(command, name, lambda value=value: value)
+
+
+@pytest.mark.usefixtures("without_git")
+def test_pages_that_cannot_be_made_do_not_stop_the_next_study(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("norms", "sgd_rates"):
+        made_up(name)
+    Path("docs/results.md").unlink()
+    assert not run_studies(["norms", "sgd_rates"], WISHES)
+    told = capsys.readouterr()
+    assert "sgd_rates: Rates of SGD, and Adam\n  5 runs, 5 done, 0 to run" in told.out
+    assert told.err.count("error: docs/results.md, where published figures stand, is missing") == 2
+
+
+@pytest.mark.usefixtures("without_git")
+def test_pages_that_cannot_be_made_do_not_hide_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "_run_all", interrupted)
+    Path("docs/results.md").unlink()
+    with pytest.raises(KeyboardInterrupt):
+        run_studies(["norms"], WISHES)
+
+
 def test_missing_learning_curves_are_told() -> None:
     made_up("sgd_rates")
     curves_path("sgd_rates").unlink()
@@ -510,5 +572,5 @@ def test_the_list_tells_runs_on_other_images(capsys: pytest.CaptureFixture[str])
     list_studies({})
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("norms")]
     assert line.split(maxsplit=2)[1:] == ["15/15", "Normalisation under 50,000 parameters (15 on images of photos)"]
-    list_studies({"train.epochs": 2})
+    list_studies({"train.batch_size": 2})
     assert "0/15" in next(line for line in capsys.readouterr().out.splitlines() if line.startswith("norms"))

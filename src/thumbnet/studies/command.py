@@ -24,7 +24,7 @@ from thumbnet.studies.experiments import (
     find_experiments,
 )
 from thumbnet.studies.findings import as_declared, findings, own_images, places
-from thumbnet.studies.pages import write_index, write_page, write_results
+from thumbnet.studies.pages import known_studies, write_index, write_page, write_results
 from thumbnet.studies.planning import Run, plan_runs, present_values, select_runs
 from thumbnet.studies.rows import Row, curves_path, is_result_of, read_rows, rows_of, rows_path, write_rows
 from thumbnet.studies.study import Overrides, Study, label, load_study, study_names
@@ -135,12 +135,12 @@ def run_studies(names: Sequence[str], wishes: Wishes) -> bool:
         UserError: a study or an override cannot be used, or another process runs studies in this checkout.
         KeyboardInterrupt: the user has interrupted, or killed it; what was finished is kept.
     """
-    studies = {name: load_study(name) for name in [*study_names(), *names]}  # the index tells of all
+    studies = {name: load_study(name) for name in names}
     planned = {
         name: select_runs(
             plan_runs(name, studies[name], wishes.extra, wishes.seeds, with_images=True), studies[name], wishes.only
         )
-        for name in dict.fromkeys(names)
+        for name in studies
     }
     commits_of_checkout()
     with contextlib.nullcontext() if wishes.dry else alone_in_checkout(), _kill_as_interrupt():
@@ -199,19 +199,35 @@ def _run_study(name: str, study: Study, runs: list[Run], wishes: Wishes) -> bool
         if plan.to_run:
             failed = _run_all(name, plan, ledger, wishes.jobs)
     finally:
-        renew_pages([name])
+        renewed = _renew_or_say_why_not(name)
     for run, outcome in failed:
         typer.echo(f"failed: {run.name}: {outcome.error}\n        all that it said: {outcome.log}", err=True)
-    typer.echo(f"{name}: {paths.STUDY_PAGES / name}.md, {rows_path(name)}")
-    return not failed
+    if renewed:
+        typer.echo(f"{name}: {paths.STUDY_PAGES / name}.md, {rows_path(name)}")
+    return renewed and not failed
+
+
+def _renew_or_say_why_not(name: str) -> bool:
+    """Renews pages after a study's runs, whose failures or interrupt must be told, whatever becomes of the pages."""
+    try:
+        renew_pages([name])
+    except (UserError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        return False
+    return True
 
 
 def renew_pages(names: Sequence[str]) -> None:
     """Makes the pages of some studies anew from their tables, and what sums all of them up."""
     for name in names:
         write_page(name)
-    write_index()
-    write_results()
+    studies = known_studies(_pass_over)
+    write_index(studies)
+    write_results(studies)
+
+
+def _pass_over(name: str, error: UserError) -> None:
+    typer.echo(f"warning: study {name} is passed over: {' '.join(str(error).split())}", err=True)
 
 
 def take_runs(names: Sequence[str], checkout: Path) -> None:
@@ -243,22 +259,29 @@ def take_runs(names: Sequence[str], checkout: Path) -> None:
 
 
 def list_studies(extra: Overrides) -> None:
-    """Prints all studies: name, runs that are done of those that there are, title.
+    """Prints all studies: name, runs that are done of those that there are, title; of those with a mistake a warning.
 
     Args:
         extra: overrides beyond the studies' files.
     """
     for name in study_names():
-        study = load_study(name)
-        runs = plan_runs(name, study, extra)
-        rows = read_rows(rows_path(name))
-        keys = {row["key"] for row in rows}
-        found = [] if extra else as_declared(findings(name, study, rows))
-        done = places(found)
-        count = sum(run.key in keys or run.place in done for run in runs)
-        elsewhere = [finding for finding in found if own_images([finding])]
-        told = f" ({len(places(elsewhere))} on images of {', '.join(own_images(elsewhere))})" if elsewhere else ""
-        typer.echo(f"{name:<20} {f'{count}/{len(runs)}':>8}  {study.title}{told}")
+        try:
+            typer.echo(_line_of(name, extra))
+        except UserError as error:
+            _pass_over(name, error)
+
+
+def _line_of(name: str, extra: Overrides) -> str:
+    study = load_study(name)
+    runs = plan_runs(name, study, extra)
+    rows = read_rows(rows_path(name))
+    keys = {row["key"] for row in rows}
+    found = [] if extra else as_declared(findings(name, study, rows))
+    done = places(found)
+    count = sum(run.key in keys or run.place in done for run in runs)
+    elsewhere = [finding for finding in found if own_images([finding])]
+    told = f" ({len(places(elsewhere))} on images of {', '.join(own_images(elsewhere))})" if elsewhere else ""
+    return f"{name:<20} {f'{count}/{len(runs)}':>8}  {study.title}{told}"
 
 
 def _plan(name: str, runs: Sequence[Run], rows: Sequence[Row], experiments: dict[str, Experiment],
@@ -273,7 +296,10 @@ def _plan(name: str, runs: Sequence[Run], rows: Sequence[Row], experiments: dict
         code: that results must be of; None for any.
     """
     done = {row["key"] for row in rows if code is None or row["code"] == code}
-    elsewhere = {row["key"] for other in study_names() if other != name for row in read_rows(rows_path(other))}
+    elsewhere: set[str] = set()
+    for other in study_names():
+        with contextlib.suppress(UserError):  # told as the pages are made
+            elsewhere |= {row["key"] for row in read_rows(rows_path(other)) if other != name}
     plan = Plan([], [], {}, set())
     for run in runs:
         if run.key in done:

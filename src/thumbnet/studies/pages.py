@@ -3,7 +3,8 @@
 import itertools
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -85,12 +86,38 @@ def _pictures(name: str) -> Iterator[Path]:
             yield paths.STUDY_PAGES / f"{name}-{number}.png"
 
 
-def write_index() -> None:
+@dataclass(frozen=True)
+class Known:
+    """A study that can be read and planned, the rows of its table, and what they say."""
+
+    name: str
+    study: Study
+    rows: list[Row]
+    groups: dict[str, list[Finding]]
+
+
+def known_studies(pass_over: Callable[[str, UserError], None]) -> list[Known]:
+    """All studies but those with a mistake, which must not keep the pages of others from being made.
+
+    Args:
+        pass_over: called with the name of each that cannot be read or planned, and with what is wrong.
+    """
+    known = []
+    for name in study_names():
+        try:
+            study, rows = load_study(name), read_rows(rows_path(name))
+            known.append(Known(name, study, rows, findings(name, study, rows)))
+        except UserError as error:
+            pass_over(name, error)
+    return known
+
+
+def write_index(studies: Sequence[Known]) -> None:
     """Writes docs/studies/README.md: all studies, their questions and answers."""
     lines = ["| study | question | answer |", "|---|---|---|"]
-    for name in study_names():
-        study = load_study(name)
-        done = len({row["experiment"] for row in read_rows(rows_path(name))})
+    for known in studies:
+        name, study = known.name, known.study
+        done = len({row["experiment"] for row in known.rows})
         answer = _line(study.answer) or (f"{done} {'run' if done == 1 else 'runs'}, no answer yet" if done else NOT_RUN)
         lines.append(f"| {_page_of(name)} | {_line(study.question)} | {answer} |")
     _write(paths.STUDY_PAGES / "README.md", [
@@ -113,7 +140,7 @@ def _link(text: str, heading: str) -> list[str]:
     return [f"[{text}](README.md#{heading.lower()})"] if f"## {heading}\n" in _about() else []
 
 
-def write_results() -> None:
+def write_results(studies: Sequence[Known]) -> None:
     """Renews the table of all published figures in docs/results.md.
 
     Raises:
@@ -128,10 +155,10 @@ def write_results() -> None:
     if not (begin and end):
         raise UserError(f"{paths.RESULTS_PAGE} lacks the lines {MARKS[0]} and {MARKS[1]}; put them where it goes")
     with fresh_file(paths.RESULTS_PAGE) as aside:
-        aside.write_text(f"{before}{begin}\n{published_table()}\n{end}{after}", encoding="utf-8")
+        aside.write_text(f"{before}{begin}\n{published_table(studies)}\n{end}{after}", encoding="utf-8")
 
 
-def published_table() -> str:
+def published_table(studies: Sequence[Known]) -> str:
     """Every published figure beside ours, in the order of the sources.
 
     What has been run with a study's own settings is not told again with fewer epochs: that stands on the study's page.
@@ -142,10 +169,9 @@ def published_table() -> str:
     ]
     marks: dict[str, str] = {}  # of images that are not the data set's own
     entries = []
-    for name in study_names():
-        study = load_study(name)
-        groups = findings(name, study, read_rows(rows_path(name)))
-        entries += [(figure, name, study, groups) for figure in study.published if not figure.repeated]
+    for known in studies:
+        figures = [figure for figure in known.study.published if not figure.repeated]
+        entries += [(figure, known.name, known.study, known.groups) for figure in figures]
     for figure, name, study, groups in sorted(entries, key=lambda entry: (entry[0].source, entry[1])):
         found = {extra: beside for extra, group in groups.items() if (beside := _beside(figure, group, study))}
         cells = [_our_cells(figure, study, extra, found[extra], marks) for extra in _nearest(found)]
