@@ -1,5 +1,6 @@
 """From a study to its runs."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +64,11 @@ def test_a_star_stands_for_every_member() -> None:
 
 
 def test_the_command_line_has_the_last_word_and_is_recorded() -> None:
-    (run, *_) = plan_runs("rates", study(), read_overrides(["optimizer.lr=0.5", "train.threads=1"]), [7])
-    assert run.params.optimizer.lr == 0.5
+    base = {"members": ["mlp_128"], "train.epochs": 3}
+    (run, *_) = plan_runs("rates", study(base=base), read_overrides(["train.epochs=2", "train.threads=1"]), [7])
+    assert run.params.train.epochs == 2
     assert run.params.train.threads == 1
-    assert run.extra == "optimizer.lr=0.5"  # threads change no result
+    assert run.extra == "train.epochs=2"  # threads change no result
     assert (run.seed, run.name[-3:]) == (7, "-s7")
 
 
@@ -147,6 +149,45 @@ def test_only_what_the_study_has_can_be_selected(only: list[str], message: str) 
 def test_two_runs_of_one_name_are_refused() -> None:
     with pytest.raises(UserError, match=r"two runs would be called study-rates-a_b-s1"):
         plan_runs("rates", study(grid={"init": {"a b": {}, "a+b": {"optimizer.lr": 1}}}, plot=CURVES))
+
+
+@pytest.mark.parametrize(
+    ("grid", "first", "second"),
+    [
+        ({"train.threads": [1, 2]}, "train.threads 1", "train.threads 2"),
+        ({"images": {"a": {"dataset.path": "docs"}, "b": {"dataset.path": "src"}}}, "images a", "images b"),
+        ({"ensemble.method": ["soft_vote", "majority"]}, "ensemble.method soft_vote", "ensemble.method majority"),
+        ({"init": {"a": {"models.*.init": "zero"}, "b": {"models.*.init": "zero"}}}, "init a", "init b"),
+        (
+            {"optimizer.lr": [0.1], "report.images": [10, 20]},
+            "optimizer.lr 0.1, report.images 10",
+            "optimizer.lr 0.1, report.images 20",
+        ),
+    ],
+)
+def test_two_conditions_that_are_the_same_run_are_refused(grid: dict[str, Any], first: str, second: str) -> None:
+    with pytest.raises(UserError, match=rf"rates\.yaml: two conditions are the same run: {first}; and {second}\."):
+        plan_runs("rates", study(grid=grid, plot=CURVES))
+
+
+def test_with_the_ensemble_its_methods_are_different_runs() -> None:
+    methods = {"ensemble.method": ["soft_vote", "majority"]}
+    assert len({run.key for run in plan_runs("rates", study(grid=methods, plot=CURVES, ensemble=True))}) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "axis"),
+    [
+        ("optimizer.lr=5", "optimizer.lr"),
+        ("models.*.init=normal", "init"),
+        ("models.mlp_50.init=normal", "init"),
+        ("models.mlp_50={init: normal}", "init"),
+    ],
+)
+def test_the_command_line_does_not_set_what_the_grid_sets(text: str, axis: str) -> None:
+    key = text.partition("=")[0]
+    with pytest.raises(UserError, match=rf"-S {re.escape(key)}: grid\.{axis} of .*rates\.yaml sets it.* --only"):
+        plan_runs("rates", study(), read_overrides([text]))
 
 
 @pytest.mark.parametrize("text", ["optimizer.lr", "=3", "optimizer.lr=[1"])

@@ -7,6 +7,7 @@ from statistics import NormalDist, median
 
 import numpy as np
 
+from thumbnet.errors import UserError
 from thumbnet.studies.planning import Place, plan_runs, read_overrides, split_overrides
 from thumbnet.studies.rows import ENSEMBLE, Row
 from thumbnet.studies.study import SEED, Measure, Published, Scalar, Study, label
@@ -143,7 +144,12 @@ def current_keys(name: str, study: Study, rows: Sequence[Row]) -> dict[str, dict
     keys: dict[str, dict[str, str]] = {}
     seeds = sorted({*study.seeds, *(int(row[SEED]) for row in rows)})
     for extra in sorted({"", *(row["extra"] for row in rows)}):
-        runs = plan_runs(name, study, read_overrides(split_overrides(extra)), seeds)
+        try:
+            runs = plan_runs(name, study, read_overrides(split_overrides(extra)), seeds)
+        except UserError:
+            if not extra:
+                raise
+            continue  # what the command line added no longer goes with the study
         keys |= {run.key: run.condition for run in runs}
     return keys
 

@@ -110,12 +110,14 @@ def plan_runs(
         with_images: whether images of the user's own must be there; pages do without.
 
     Raises:
-        UserError: an override names no parameter, or its value does not fit.
+        UserError: an override names no parameter, or its value does not fit; `extra` sets what the grid does; two
+            conditions are the same run.
     """
     values = present_values()
     if SEED in (extra or {}):
         raise UserError(f"-S {SEED}: a study runs each of its seeds; write --seed {label((extra or {})[SEED])}")
     extra = {key: _resolved(key, value) for key, value in (extra or {}).items()}
+    _leave_the_grid(extra, study, name)
     kept = {
         key: value for key, value in sorted(extra.items()) if key.startswith("models.") or _matters(key, study.ensemble)
     }
@@ -144,6 +146,7 @@ def plan_runs(
     twice = [run.name for index, run in enumerate(runs) if run.name in {other.name for other in runs[:index]}]
     if twice:
         raise UserError(f"{paths.STUDIES / name}.yaml: two runs would be called {twice[0]}; rename values of the grid")
+    _refuse_equal_runs(runs, name)
     return runs
 
 
@@ -256,6 +259,32 @@ def _conditions(study: Study) -> Iterator[tuple[dict[str, str], Overrides]]:
         for (axis, whole), value in zip(study.grid.items(), values, strict=True):
             overrides |= whole[str(value)] if isinstance(whole, dict) else {axis: value}
         yield condition, overrides
+
+
+def _leave_the_grid(extra: Overrides, study: Study, name: str) -> None:
+    """Refuses overrides of the command line after which the names of conditions would no longer be true."""
+    for axis, values in study.grid.items():
+        for own in [key for chosen in values.values() for key in chosen] if isinstance(values, dict) else [axis]:
+            for key in extra:
+                parts = zip(key.split("."), own.split("."), strict=False)  # one may be a section of the other
+                if all(part == other or "*" in (part, other) for part, other in parts):
+                    raise UserError(
+                        f"-S {key}: grid.{axis} of {paths.STUDIES / name}.yaml sets it, and its conditions are called "
+                        f"after that; choose some of them with --only, or write others into the file"
+                    )
+
+
+def _refuse_equal_runs(runs: list[Run], name: str) -> None:
+    """The table has room for one of them, and would tell it under either name."""
+    known: dict[str, Run] = {}
+    for run in runs:
+        other = known.setdefault(run.key, run)
+        if other is not run:
+            raise UserError(
+                f"{paths.STUDIES / name}.yaml: two conditions are the same run: {_told(other.condition)}; and "
+                f"{_told(run.condition)}. Let them differ in what a result depends on, which train.threads, "
+                f"train.device, dataset.path, gallery, report and, without ensemble: true, ensemble are not"
+            )
 
 
 def _matches(condition: Mapping[str, str], skipped: Mapping[str, Any]) -> bool:
