@@ -21,6 +21,7 @@ from thumbnet.judging.metrics import wilson_interval
 from thumbnet.studies import command
 from thumbnet.studies.command import Ledger, Wishes, list_studies, renew_pages, run_studies
 from thumbnet.studies.estimating import estimate
+from thumbnet.studies.experiments import Runner
 from thumbnet.studies.findings import Finding, findings
 from thumbnet.studies.pages import MARKS
 from thumbnet.studies.pictures import draw_study
@@ -468,6 +469,22 @@ def test_pages_that_cannot_be_made_do_not_stop_the_next_study(capsys: pytest.Cap
     told = capsys.readouterr()
     assert "sgd_rates: Rates of SGD, and Adam\n  5 runs, 5 done, 0 to run" in told.out
     assert told.err.count("error: docs/results.md, where published figures stand, is missing") == 2
+
+
+@pytest.mark.usefixtures("without_git")
+@pytest.mark.parametrize("error", [OSError(36, "File name too long"), UserError("dvc exp remove failed")])
+def test_a_run_that_cannot_be_started_does_not_stop_the_others(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def cannot_start(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Runner, "run", cannot_start)
+    assert not run_studies(["sgd_rates"], WISHES)
+    told = capsys.readouterr().err
+    assert "[5/5] study-sgd_rates-" in told
+    assert told.count(f"\nfailed: study-sgd_rates-Adam_0.001-s1: {error}\n") == 1
+    assert told.count("\nfailed: study-sgd_rates-") == 5
 
 
 @pytest.mark.usefixtures("without_git")

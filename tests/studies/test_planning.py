@@ -146,6 +146,14 @@ def test_only_what_the_study_has_can_be_selected(only: list[str], message: str) 
         select_runs(plan_runs("rates", rates), rates, only)
 
 
+def test_a_long_name_is_cut_and_differs_from_others_that_begin_alike() -> None:
+    grid = {"init": {"a" * 300 + end: {"models.*.init": init} for end, init in (("1", "zero"), ("2", "normal"))}}
+    names = [run.name for run in plan_runs("rates", study(grid=grid, plot=CURVES))]
+    assert len(set(names)) == 4
+    assert all(len(f"{name}.log") < 255 for name in names)
+    assert [name[-3:] for name in names] == ["-s1", "-s1", "-s2", "-s2"]
+
+
 def test_two_runs_of_one_name_are_refused() -> None:
     with pytest.raises(UserError, match=r"two runs would be called study-rates-a_b-s1"):
         plan_runs("rates", study(grid={"init": {"a b": {}, "a+b": {"optimizer.lr": 1}}}, plot=CURVES))

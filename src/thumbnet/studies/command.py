@@ -201,7 +201,8 @@ def _run_study(name: str, study: Study, runs: list[Run], wishes: Wishes) -> bool
     finally:
         renewed = _renew_or_say_why_not(name)
     for run, outcome in failed:
-        typer.echo(f"failed: {run.name}: {outcome.error}\n        all that it said: {outcome.log}", err=True)
+        said = f"\n        all that it said: {outcome.log}" if outcome.log.is_file() else ""
+        typer.echo(f"failed: {run.name}: {outcome.error}{said}", err=True)
     if renewed:
         typer.echo(f"{name}: {paths.STUDY_PAGES / name}.md, {rows_path(name)}")
     return renewed and not failed
@@ -349,12 +350,16 @@ def _run_all(name: str, plan: Plan, ledger: Ledger, jobs: int) -> list[tuple[Run
         while pending:
             ended, _ = wait(pending, return_when=FIRST_COMPLETED)
             for future in ended:
-                run, outcome = pending.pop(future), future.result()
+                run = pending.pop(future)
+                try:
+                    outcome = future.result()
+                    rows = [] if outcome.error else ledger.add(run, find_experiments()[run.name], outcome.seconds)
+                except (OSError, UserError) as error:  # of this run, and no reason to end others
+                    outcome = Outcome(0.0, str(error), runner.log(run))
                 finished += 1
                 left -= plan.seconds[run.name]
                 place = f"[{finished}/{len(plan.to_run)}] {run.name}"
                 if not outcome.error:
-                    rows = ledger.add(run, find_experiments()[run.name], outcome.seconds)
                     rest = f"; about {duration(left / jobs)} left" if pending else ""
                     typer.echo(f"{place}: {_result(rows, outcome)}{rest}")
                 else:

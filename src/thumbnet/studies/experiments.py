@@ -126,9 +126,18 @@ class Runner:
         self._running: set[subprocess.Popen[str]] = set()
         self._stopped = threading.Event()
 
+    def log(self, run: Run) -> Path:
+        """The file for all that a run says."""
+        return LOGS / self._study / f"{run.name}.log"
+
     def run(self, run: Run) -> Outcome:
-        """Runs one experiment to its end."""
-        log = LOGS / self._study / f"{run.name}.log"
+        """Runs one experiment to its end.
+
+        Raises:
+            OSError: its log cannot be written, or DVC not started.
+            UserError: an older experiment of its name cannot be removed.
+        """
+        log = self.log(run)
         log.parent.mkdir(parents=True, exist_ok=True)
         threads = [f"train.threads={self._threads}"] if self._threads and "train.threads" not in run.overrides else []
         overrides = [*run.arguments(self._present), *threads]
@@ -144,9 +153,9 @@ class Runner:
         try:
             if run.name in find_experiments() and not self._stopped.is_set():
                 remove_experiment(run.name)  # of other settings, or of other code
-            process = self._start([*command, *run.targets])
-            assert process.stdout is not None
             with log.open("w", encoding="utf-8") as file:
+                process = self._start([*command, *run.targets])
+                assert process.stdout is not None
                 for line in process.stdout:
                     file.write(line)
                     file.flush()

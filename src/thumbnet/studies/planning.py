@@ -24,6 +24,8 @@ from thumbnet.studies.study import SEED, Overrides, Study, label
 #: What does not change a result, or only says where the same images lie: it is no part of a run's key.
 _ASIDE = ("train.threads", "train.device", "dataset.path")
 _ASIDE_SECTIONS = ("gallery", "report", "models")
+#: Logs, and git's files, have an experiment's name and an ending; file systems allow 255 bytes for both.
+_LONGEST = 200
 
 
 Place: TypeAlias = tuple[tuple[tuple[str, str], ...], int]
@@ -85,7 +87,7 @@ def run_key(values: Mapping[str, Any], overrides: Overrides, ensemble: bool) -> 
     told = {key: value for key, value in overrides.items() if _matters(key, ensemble)}
     networks = {member: values["models"][member] for member in values["members"]}
     text = json.dumps([told, networks, ensemble], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return _hash(text)[:12]
 
 
 def _matters(key: str, ensemble: bool) -> bool:
@@ -327,9 +329,14 @@ def _resolved(key: str, value: Any) -> Any:
 
 
 def _name(study: str, condition: Mapping[str, str], seed: int, extra: str) -> str:
-    """Of the experiment; what the command line adds is told by a hash, as it may be long."""
-    parts = ["study", study, *condition.values(), *([hashlib.sha256(extra.encode()).hexdigest()[:4]] if extra else [])]
-    return "-".join(re.sub(r"[^A-Za-z0-9_.]+", "_", part).strip("._") for part in parts) + f"-s{seed}"
+    """Of the experiment; what the command line adds is told by a hash, and so is the end of a name that is too long."""
+    parts = ["study", study, *condition.values(), *([_hash(extra)[:4]] if extra else [])]
+    whole = "-".join(re.sub(r"[^A-Za-z0-9_.]+", "_", part).strip("._") for part in parts)
+    return (whole if len(whole) <= _LONGEST else f"{whole[:_LONGEST]}-{_hash(whole)[:8]}") + f"-s{seed}"
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _told(condition: Mapping[str, str]) -> str:
