@@ -146,6 +146,44 @@ def test_only_what_the_study_has_can_be_selected(only: list[str], message: str) 
         select_runs(plan_runs("rates", rates), rates, only)
 
 
+@pytest.mark.parametrize(
+    ("nested", "dotted"),
+    [
+        ({"optimizer": {"name": "sgd", "lr": 0.5}}, {"optimizer.name": "sgd", "optimizer.lr": 0.5}),
+        (
+            {"members": ["tiny"], "models.tiny": {"layers": "F L8", "init": "zero"}},
+            {"members": ["tiny"], "models.tiny.layers": "F L8", "models.tiny.init": "zero"},
+        ),
+        ({"models": {"*": {"init": "zero"}}}, {"models.*.init": "zero"}),
+        ({"optimizer.lr": "1e-3"}, {"optimizer.lr": 0.001}),
+        ({"report.title": "1e-3"}, {"report.title": "1e-3"}),
+    ],
+)
+def test_values_may_be_nested_and_numbers_have_exponents(nested: dict[str, Any], dotted: dict[str, Any]) -> None:
+    def plan(chosen: dict[str, Any]) -> Run:
+        return plan_runs("rates", study(grid={"settings": {"these": chosen}}, plot=CURVES))[0]
+
+    run, same = plan(nested), plan(dotted)
+    assert (run.key, run.overrides) == (same.key, same.overrides)
+    assert not any(isinstance(value, dict) for value in run.overrides.values())
+
+
+def test_rates_are_the_same_however_they_are_written() -> None:
+    (written,) = plan_runs("rates", study(grid={"optimizer.lr": ["1e-3"]}, plot=CURVES, seeds=[1]))
+    (short,) = plan_runs("rates", study(grid={"optimizer.lr": [0.001]}, plot=CURVES, seeds=[1]))
+    assert written.key == short.key
+    assert "optimizer.lr=0.001" in written.arguments(yaml.safe_load((ROOT / "params.yaml").read_text()))
+
+
+@pytest.mark.parametrize(
+    ("condition", "part"),
+    [("a..b", "a_b"), ("a...", "a"), ("1.5", "1.5"), ("2000→4000", "2000_4000"), ("MLP, 9.05 M", "MLP_9.05_M")],
+)
+def test_experiments_have_names_that_git_allows(condition: str, part: str) -> None:
+    (run,) = plan_runs("rates", study(grid={"init": {condition: {}}}, plot=CURVES, seeds=[1]))
+    assert run.name == f"study-rates-{part}-s1"
+
+
 def test_a_long_name_is_cut_and_differs_from_others_that_begin_alike() -> None:
     grid = {"init": {"a" * 300 + end: {"models.*.init": init} for end, init in (("1", "zero"), ("2", "normal"))}}
     names = [run.name for run in plan_runs("rates", study(grid=grid, plot=CURVES))]
@@ -184,16 +222,15 @@ def test_with_the_ensemble_its_methods_are_different_runs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "axis"),
+    ("text", "key", "axis"),
     [
-        ("optimizer.lr=5", "optimizer.lr"),
-        ("models.*.init=normal", "init"),
-        ("models.mlp_50.init=normal", "init"),
-        ("models.mlp_50={init: normal}", "init"),
+        ("optimizer.lr=5", "optimizer.lr", "optimizer.lr"),
+        ("models.*.init=normal", "models.*.init", "init"),
+        ("models.mlp_50.init=normal", "models.mlp_50.init", "init"),
+        ("models.mlp_50={init: normal}", "models.mlp_50.init", "init"),
     ],
 )
-def test_the_command_line_does_not_set_what_the_grid_sets(text: str, axis: str) -> None:
-    key = text.partition("=")[0]
+def test_the_command_line_does_not_set_what_the_grid_sets(text: str, key: str, axis: str) -> None:
     with pytest.raises(UserError, match=rf"-S {re.escape(key)}: grid\.{axis} of .*rates\.yaml sets it.* --only"):
         plan_runs("rates", study(), read_overrides([text]))
 
@@ -218,6 +255,10 @@ def test_an_override_that_cannot_be_read_is_refused(text: str) -> None:
         "/some where/cifar 10.zip",
         ["bn", "F L8"],
         1e-07,
+        "Größe",
+        "C:\\images\\cifar",
+        "ends in \\",
+        'a \\"b\\" \\c',
     ],
 )
 def test_values_come_through_hydras_grammar_as_they_are(value: Any) -> None:

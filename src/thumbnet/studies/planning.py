@@ -71,7 +71,9 @@ class Run:
         Args:
             present: params.yaml as it is; keys that it lacks need a `+`.
         """
-        return [f"{'' if _has(present, key) else '+'}{key}={hydra(value)}" for key, value in self.overrides.items()]
+        return [
+            f"{'+' if _at(present, key) is None else ''}{key}={hydra(value)}" for key, value in self.overrides.items()
+        ]
 
 
 def run_key(values: Mapping[str, Any], overrides: Overrides, ensemble: bool) -> str:
@@ -118,7 +120,7 @@ def plan_runs(
     values = present_values()
     if SEED in (extra or {}):
         raise UserError(f"-S {SEED}: a study runs each of its seeds; write --seed {label((extra or {})[SEED])}")
-    extra = {key: _resolved(key, value) for key, value in (extra or {}).items()}
+    extra = {key: _resolved(key, value) for key, value in _leaves(extra or {})}
     _leave_the_grid(extra, study, name)
     kept = {
         key: value for key, value in sorted(extra.items()) if key.startswith("models.") or _matters(key, study.ensemble)
@@ -129,8 +131,9 @@ def plan_runs(
         for condition, chosen in _conditions(study):
             where = f"{paths.STUDIES / name}.yaml, {_told(condition)}"
             overrides = _expanded({**study.base, **chosen, SEED: seed, **extra}, values, where)
+            params = check_params(changed(values, overrides), where)
+            overrides = _with_numbers(overrides, params)
             whole = changed(values, overrides)
-            params = check_params(whole, where)
             if with_images or params.dataset.name != "image_folder" or Path(params.dataset.path).exists():
                 _check(params, where)
             runs.append(
@@ -247,8 +250,12 @@ def hydra(value: object) -> str:
         return f"[{','.join(hydra(part) for part in value)}]"
     if not isinstance(value, str):
         return label(value) if isinstance(value, bool) else repr(value)
-    plain = re.fullmatch(r"[A-Za-z_][\w./-]*", value) and value.lower() not in ("true", "false", "null", "nan", "inf")
-    return value if plain else '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    plain = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_./-]*", value)
+    if plain and value.lower() not in ("true", "false", "null", "nan", "inf"):
+        return value
+    # A backslash stands for itself but before a quotation mark.
+    escaped = re.sub(r'(\\*)("|\Z)', lambda found: 2 * found[1] + ('\\"' if found[2] else ""), value)
+    return f'"{escaped}"'
 
 
 def _conditions(study: Study) -> Iterator[tuple[dict[str, str], Overrides]]:
@@ -297,12 +304,12 @@ def _matches(condition: Mapping[str, str], skipped: Mapping[str, Any]) -> bool:
 
 
 def _expanded(overrides: Overrides, values: Mapping[str, Any], where: str) -> Overrides:
-    """With a key for each member in place of `models.*`; the members come first."""
+    """With a key for each member in place of `models.*`, and for each value of a section; the members come first."""
     members = overrides.get("members", values["members"])
     if not isinstance(members, list):
         raise UserError(f"{where}: members = {members!r} is no list, such as [bn]")
     result: Overrides = {}
-    for key, value in overrides.items():
+    for key, value in _leaves(overrides):
         top, _, rest = key.partition(".")
         if top not in Params.model_fields:
             hint = did_you_mean(top, Params.model_fields)
@@ -312,6 +319,22 @@ def _expanded(overrides: Overrides, values: Mapping[str, Any], where: str) -> Ov
         else:
             result[key] = value
     return result
+
+
+def _leaves(overrides: Mapping[str, Any], section: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and their values in place of nested ones, for which Hydra has another grammar."""
+    for key, value in overrides.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{section}{key}.")
+        else:
+            yield f"{section}{key}", value
+
+
+def _with_numbers(overrides: Overrides, params: Params) -> Overrides:
+    """With numbers as params.yaml's reader takes them: YAML 1.1 reads 1e-3 as text, and DVC would write it as such."""
+    read = params.model_dump()
+    numbers = {key: _at(read, key) for key, value in overrides.items() if isinstance(value, str)}
+    return overrides | {key: number for key, number in numbers.items() if isinstance(number, float)}
 
 
 def _check(params: Params, where: str) -> None:
@@ -331,7 +354,8 @@ def _resolved(key: str, value: Any) -> Any:
 def _name(study: str, condition: Mapping[str, str], seed: int, extra: str) -> str:
     """Of the experiment; what the command line adds is told by a hash, and so is the end of a name that is too long."""
     parts = ["study", study, *condition.values(), *([_hash(extra)[:4]] if extra else [])]
-    whole = "-".join(re.sub(r"[^A-Za-z0-9_.]+", "_", part).strip("._") for part in parts)
+    # Two dots have a meaning in git's names.
+    whole = "-".join(re.sub(r"[^A-Za-z0-9_.]+|\.{2,}", "_", part).strip("._") for part in parts)
     return (whole if len(whole) <= _LONGEST else f"{whole[:_LONGEST]}-{_hash(whole)[:8]}") + f"-s{seed}"
 
 
@@ -343,10 +367,9 @@ def _told(condition: Mapping[str, str]) -> str:
     return ", ".join(f"{axis} {value}" for axis, value in condition.items())
 
 
-def _has(values: Mapping[str, Any], key: str) -> bool:
+def _at(values: Mapping[str, Any], key: str) -> Any:
+    """The value of a dotted key; None where there is none."""
     section: Any = values
     for part in key.split("."):
-        if not isinstance(section, dict) or part not in section:
-            return False
-        section = section[part]
-    return True
+        section = section.get(part) if isinstance(section, dict) else None
+    return section
