@@ -21,7 +21,7 @@ from thumbnet.judging.metrics import wilson_interval
 from thumbnet.studies import command
 from thumbnet.studies.command import Ledger, Wishes, list_studies, renew_pages, run_studies
 from thumbnet.studies.estimating import estimate
-from thumbnet.studies.experiments import Runner
+from thumbnet.studies.experiments import Outcome, Runner
 from thumbnet.studies.findings import Finding, findings
 from thumbnet.studies.pages import MARKS
 from thumbnet.studies.pictures import draw_study
@@ -485,6 +485,29 @@ def test_a_run_that_cannot_be_started_does_not_stop_the_others(
     assert "[5/5] study-sgd_rates-" in told
     assert told.count(f"\nfailed: study-sgd_rates-Adam_0.001-s1: {error}\n") == 1
     assert told.count("\nfailed: study-sgd_rates-") == 5
+
+
+@pytest.mark.usefixtures("without_git")
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_run_that_went_on_has_no_time_in_the_table(
+    whole: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made_up("sgd_rates")
+    rows = {row["key"]: row for row in read_rows(rows_path("sgd_rates"))}
+    rows_path("sgd_rates").unlink()
+    experiments = {run.name: run.name for run in plan_runs("sgd_rates", load_study("sgd_rates"))}
+    monkeypatch.setattr(command, "find_experiments", lambda: experiments)
+    monkeypatch.setattr(command, "is_result_of", lambda *_: False)
+    monkeypatch.setattr(
+        command,
+        "rows_of",
+        lambda run, experiment, seconds: ([rows[run.key] | {"seconds": f"{seconds}" if seconds else ""}], []),
+    )
+    monkeypatch.setattr(Runner, "run", lambda self, run: Outcome(125.0, "", self.log(run), whole))
+    assert run_studies(["sgd_rates"], WISHES)
+    assert {row["seconds"] for row in read_rows(rows_path("sgd_rates"))} == {"125.0" if whole else ""}
+    assert ("2 min for what was left of it" in capsys.readouterr().out) is not whole
+    assert ("Together they took" in Path("docs/studies/sgd_rates.md").read_text()) is whole
 
 
 @pytest.mark.usefixtures("without_git")

@@ -353,7 +353,8 @@ def _run_all(name: str, plan: Plan, ledger: Ledger, jobs: int) -> list[tuple[Run
                 run = pending.pop(future)
                 try:
                     outcome = future.result()
-                    rows = [] if outcome.error else ledger.add(run, find_experiments()[run.name], outcome.seconds)
+                    seconds = outcome.seconds if outcome.whole else 0.0
+                    rows = [] if outcome.error else ledger.add(run, find_experiments()[run.name], seconds)
                 except (OSError, UserError) as error:  # of this run, and no reason to end others
                     outcome = Outcome(0.0, str(error), runner.log(run))
                 finished += 1
@@ -377,4 +378,5 @@ def _run_all(name: str, plan: Plan, ledger: Ledger, jobs: int) -> list[tuple[Run
 def _result(rows: Sequence[Row], outcome: Outcome) -> str:
     last = rows[-1]
     told = [f"{split} {100 * float(last[f'{split}_accuracy']):.2f} %" for split in ("validation", "test")]
-    return ", ".join([*told, duration(outcome.seconds) if outcome.seconds else "from DVC's cache"])
+    took = duration(outcome.seconds) + ("" if outcome.whole else " for what was left of it")
+    return ", ".join([*told, took if outcome.seconds else "from DVC's cache"])

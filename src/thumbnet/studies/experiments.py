@@ -24,6 +24,8 @@ from thumbnet.studies.planning import Run
 STAGES = ("split", "normalise", "train", "evaluate")
 #: Where the whole output of each run is, in the checkout that it was started in.
 LOGS = Path(".dvc/tmp/studies")
+#: What `thumbnet.progress`, which imports torch, says of a training that was cut off.
+_GOES_ON = "  goes on after epoch "
 _PATIENCE = 60  # seconds that a run may take to end itself after an interrupt
 
 
@@ -35,11 +37,13 @@ class Outcome:
         seconds: that it took; 0 where DVC trained nothing, having the result in its cache.
         error: its last words; empty where all went well.
         log: the file with all that it said.
+        whole: whether it trained from the first epoch to the last, and all of its networks: `seconds` are of that.
     """
 
     seconds: float
     error: str
     log: Path
+    whole: bool = True
 
 
 class Experiment:
@@ -145,7 +149,7 @@ class Runner:
         command += [part for override in overrides for part in ("--set-param", override)]
         begun = time.monotonic()
         last: list[str] = []
-        trained = False
+        trained, whole = False, True
         # DVC stashes what is not committed, puts an experiment on a stack and takes it from there: one at a time until
         # all is back.
         self._starting.acquire()
@@ -161,6 +165,7 @@ class Runner:
                     file.flush()
                     last = [*last, line.rstrip()][-40:]
                     trained = trained or line.startswith("Running stage 'train@")
+                    whole = whole and not (_GOES_ON in line or line.startswith("Stage 'train@"))  # that is in the cache
                     if starting and (line.startswith("Running stage '") or line.startswith("Stage '")):
                         self._starting.release()
                         starting = False
@@ -169,7 +174,7 @@ class Runner:
             if starting:
                 self._starting.release()
         self._running.discard(process)
-        return Outcome(time.monotonic() - begun if trained else 0.0, _error(last) if code else "", log)
+        return Outcome(time.monotonic() - begun if trained else 0.0, _error(last) if code else "", log, whole)
 
     def stop(self) -> None:
         """Interrupts whatever runs, and waits for it: DVC then puts its copy of the checkout away."""
