@@ -405,7 +405,9 @@ def test_networks_of_one_condition_are_told_apart(
     ("column", "value", "message"),
     [
         ("test_accuracy", "abc", "line 2: test_accuracy = 'abc' is no number"),
-        ("seed", "", "line 2: seed = '' is no number"),
+        ("seed", "", "line 2: seed = '' is no whole number"),
+        ("seed", "1.5", "line 2: seed = '1.5' is no whole number"),
+        ("epochs", "1e1", "line 2: epochs = '1e1' is no whole number"),
         ("train_median", None, "line 2: the column 'train_median' is missing"),
     ],
 )
@@ -420,6 +422,13 @@ def test_a_damaged_table_is_refused(column: str, value: str | None, message: str
         writer.writeheader()
         writer.writerows(rows)
     with pytest.raises(UserError, match=message):
+        renew_pages(["norms"])
+
+
+def test_a_table_that_is_no_text_is_refused() -> None:
+    rows_path("norms").parent.mkdir(parents=True)
+    rows_path("norms").write_bytes("norm,größe\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"metrics/studies/norms\.csv cannot be read as a table: .*; bring it back"):
         renew_pages(["norms"])
 
 

@@ -18,6 +18,7 @@ GOOD: dict[str, Any] = {
     "grid": {"optimizer.lr": [0.1, 1], "network": {"small": {"models.*.layers": "F L8"}, "as it is": {}}},
     "plot": {"kind": "dots", "x": "network", "colour": "optimizer.lr"},
 }
+NO_AXES: list[Any] = [{10: {"train.epochs": 1}}, {True: {}}, [["mlp_10"], ["mlp_50"]], {"a": 3}, [None], 3]
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +58,13 @@ def write(folder: Path, changes: dict[str, Any]) -> None:
             {"plot": {"kind": "lines", "x": "optimizer.lr", "log": True}, "grid": {"optimizer.lr": [0, 1]}},
             "plot.log: optimizer.lr has 0; a logarithmic axis needs values above 0",
         ),
+        *(
+            ({"grid": {"width": values}, "plot": {"kind": "curves"}}, "  - grid.width: give a list of values, such as")
+            for values in NO_AXES
+        ),
+        ({"base": {10: 1}}, "base.10 is no text, as a name must be; put it in quotes"),
+        ({"grid": {"init": ["a\nb"]}}, r"grid.init: 'a\nb' is more than one line; conditions stand in tables"),
+        ({"grid": {"init": {"a\rb": {}}}}, r"grid.init: 'a\rb' is more than one line"),
         ({"base": {"seed": 3}}, "seed is no override of a study; write seeds: [1, 2, 3]"),
         ({"plot": {"kind": "pie", "x": "network"}}, "plot.kind = 'pie': allowed are 'dots', 'lines', "),
         ({"skip": [{"network": "large"}]}, "network is never 'large'; grid.network has small, as it is"),
@@ -76,6 +84,7 @@ def test_a_mistake_in_a_study_is_told_with_the_key_and_what_is_allowed(
         load_study("rates", tmp_path)
     assert str(tmp_path / "rates.yaml") in str(error.value)
     assert told in str(error.value)
+    assert len(str(error.value).splitlines()) == 2, "one line for one mistake"
 
 
 @pytest.mark.parametrize(
@@ -97,6 +106,12 @@ def test_overrides_are_checked_against_the_parameters_before_anything_runs(
         plan_runs("rates", load_study("rates", tmp_path))
     assert told in str(error.value)
     assert "seeds together one" in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["README", "readme"])
+def test_a_study_is_not_called_as_the_index_is(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match=f"{name}.yaml: a study of that name would have the index of all studies"):
+        load_study(name, tmp_path)
 
 
 def test_a_study_that_is_not_there_is_told_with_the_nearest_name() -> None:

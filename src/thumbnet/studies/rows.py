@@ -19,6 +19,7 @@ Row: TypeAlias = dict[str, str]
 CURVE_COLUMNS = (SEED, "member", "key", "epoch", "train_loss", "train_accuracy", "validation_loss",
                  "validation_accuracy")  # fmt: skip
 ENSEMBLE = paths.ENSEMBLE
+_WHOLE = (SEED, "seeds", "parameters", "epochs", "best_epoch", "epoch")
 _TEXTS = ("member", "experiment", "own_images", "extra", "key", "code")
 
 
@@ -40,12 +41,16 @@ def read_rows(path: Path) -> list[Row]:
     """
     if not path.is_file():
         return []
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = [dict(row) for row in csv.DictReader(file)]
+    back = f"bring it back with: git checkout {path}"
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = [dict(row) for row in csv.DictReader(file)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} cannot be read as a table: {error}; {back}") from None
     for line, row in enumerate(rows, 2):
         fault = _fault(path, row)
         if fault:
-            raise UserError(f"{path}, line {line}: {fault}; bring it back with: git checkout {path}")
+            raise UserError(f"{path}, line {line}: {fault}; {back}")
     return rows
 
 
@@ -58,11 +63,12 @@ def _fault(path: Path, row: Row) -> str:
     if missing:
         return f"the column {missing[0]!r} is missing"
     for name in columns:
-        if name not in _TEXTS and (row[name] or name == SEED):
+        if name not in _TEXTS and (row[name] or name in (SEED, "epoch")):
+            whole = name in _WHOLE
             try:
-                float(row[name])
+                int(row[name]) if whole else float(row[name])
             except ValueError:
-                return f"{name} = {row[name]!r} is no number"
+                return f"{name} = {row[name]!r} is no {'whole ' if whole else ''}number"
     return ""
 
 

@@ -100,6 +100,9 @@ class Study(Section):
                 raise ValueError(
                     f"grid.{axis}: the table of runs has a column {axis!r} already; give the axis another name"
                 )
+            for name in (axis, *map(label, values)):
+                if "\n" in name or "\r" in name:
+                    raise ValueError(f"grid.{axis}: {name!r} is more than one line; conditions stand in tables")
             if not values:
                 raise ValueError(f"grid.{axis} is empty; give a list of values, or names with overrides")
         for axis in (self.plot.x, self.plot.colour, self.plot.panel):
@@ -194,6 +197,8 @@ def load_study(name: str, folder: Path = paths.STUDIES) -> Study:
         UserError: there is no such file, or something in it is not allowed; the message lists each.
     """
     path = folder / f"{name}.yaml"
+    if name.lower() == "readme":
+        raise UserError(f"{path}: a study of that name would have the index of all studies for its page; rename it")
     if not path.is_file():
         hint = did_you_mean(name, study_names(folder))
         raise UserError(f"there is no study {name!r}{hint}: {path} is missing; thumbnet study --list tells all")
@@ -215,6 +220,13 @@ def _explain(error: dict[str, Any]) -> Iterator[str]:
     location = [str(part) for part in error["loc"]]
     key = ".".join(location)
     match error["type"]:
+        case _ if location[:1] == ["grid"] and len(location) > 2:  # there is one for each type that an axis may be of
+            yield (
+                f"grid.{location[1]}: give a list of values, such as [0.1, 1], or names with overrides, such as "
+                "{small: {members: [mlp_50]}}; YAML takes names such as 10, on and yes for no text: put them in quotes"
+            )
+        case _ if location[-1:] == ["[key]"]:
+            yield f"{'.'.join(location[:-1])} is no text, as a name must be; put it in quotes"
         case "extra_forbidden":
             known = list(_section(location[:-1]).model_fields)
             yield f"{key} is not known{did_you_mean(location[-1], known)}; allowed are {', '.join(known)}"
