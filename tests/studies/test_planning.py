@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from thumbnet.errors import UserError
+from thumbnet.studies import planning
 from thumbnet.studies.planning import (
     Run,
     changed,
@@ -18,7 +19,7 @@ from thumbnet.studies.planning import (
     select_runs,
     split_overrides,
 )
-from thumbnet.studies.study import Study
+from thumbnet.studies.study import Study, load_study, study_names
 
 ROOT = Path(__file__).parents[2]
 CURVES = {"kind": "curves"}
@@ -93,6 +94,47 @@ def test_what_the_command_line_adds_is_read_again_as_it_was(text: str) -> None:
 def test_seeds_that_are_asked_for_twice_run_once() -> None:
     one = [run.name for run in plan_runs("rates", study(), seeds=[3])]
     assert [run.name for run in plan_runs("rates", study(), seeds=[3, 3])] == one
+
+
+#: For each parameter that decides a result a value that params.yaml does not have.
+EDITED: dict[str, dict[str, Any]] = {
+    "split": {"kind": "holdout", "validation": 500},
+    "corruption": {"label_noise": 0.2, "pixel_noise": 0.1},
+    "normalisation": {"kind": "unit"},
+    "train": {"epochs": 77, "batch_size": 99, "precision": "bf16", "ema": 0.5, "keep": "validation_loss", "seeds": 2},
+    "optimizer": {"name": "adamw", "lr": 0.77, "weight_decay": 0.3, "momentum": 0.4, "nesterov": False},
+    "schedule": {"name": "cosine", "warmup": 0.4, "decay": 0.9, "every": 3, "factor": 0.3},
+    "regularisation": {"l2": 0.1, "label_smoothing": 0.1, "clip_norm": 1},
+    "early_stopping": {"monitor": "validation_loss", "mode": "max", "patience": 3, "min_delta": 0.1},
+    "augment": {"flip": "random", "rotation": 5, "shift": 0.1, "crop": 2, "border": "reflect", "cutout": 4,
+                "pixel_noise": 0.1},
+    "evaluate": {"train_images": 100, "flip": True, "shift": 1, "border": "reflect", "confidence": 0.5},
+    "ensemble": {"method": "greedy", "seeds": "all"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", study_names(ROOT / "studies"))
+def test_a_study_is_the_same_whatever_params_yaml_has_been_changed_to(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def results(runs: list[Run]) -> list[Any]:
+        return [
+            (run.key, run.params.split, run.params.corruption, run.params.normalisation, run.params.evaluate.flip,
+             run.params.evaluate.shift, run.params.evaluate.confidence, run.params.evaluate.train_images,
+             run.ensemble and run.params.ensemble, [run.params.training_of(member) for member in run.params.members])
+            for run in runs
+        ]  # fmt: skip
+
+    expected = results(plan_runs(name, load_study(name)))
+    edited = planning.present_values()
+    for section, values in EDITED.items():
+        for key, value in values.items():
+            assert edited[section][key] != value
+        edited[section] |= values
+    monkeypatch.setattr(planning, "present_values", lambda: edited)
+    runs = plan_runs(name, load_study(name))
+    assert results(runs) == expected
+    assert "augment.cutout=0" in runs[0].arguments(edited)
 
 
 @pytest.mark.parametrize(

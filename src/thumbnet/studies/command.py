@@ -25,7 +25,7 @@ from thumbnet.studies.experiments import (
 )
 from thumbnet.studies.findings import as_declared, findings, own_images, places
 from thumbnet.studies.pages import known_studies, write_index, write_page, write_results
-from thumbnet.studies.planning import Run, plan_runs, present_values, select_runs
+from thumbnet.studies.planning import Run, plan_runs, present_values, select_runs, unsaid_values
 from thumbnet.studies.rows import Row, curves_path, is_result_of, read_rows, rows_of, rows_path, write_rows
 from thumbnet.studies.study import Overrides, Study, label, load_study, study_names
 
@@ -143,6 +143,8 @@ def run_studies(names: Sequence[str], wishes: Wishes) -> bool:
         for name in studies
     }
     commits_of_checkout()
+    for key, value in unsaid_values(present_values()).items():
+        typer.echo(f"{key} of params.yaml is left out: a study that does not set it has {label(value)}")
     with contextlib.nullcontext() if wishes.dry else alone_in_checkout(), _kill_as_interrupt():
         return all([_run_study(name, studies[name], runs, wishes) for name, runs in planned.items()])
 

@@ -24,6 +24,32 @@ from thumbnet.studies.study import SEED, Overrides, Study, label
 #: What does not change a result, or only says where the same images lie: it is no part of a run's key.
 _ASIDE = ("train.threads", "train.device", "dataset.path")
 _ASIDE_SECTIONS = ("gallery", "report", "models")
+#: What a run has that its study says nothing of: params.yaml, which anyone edits for their own runs, must not decide
+#: what stands in a study's table. Other keys are set by every study that uses them.
+UNSAID: Overrides = {
+    "corruption.label_noise": 0,
+    "corruption.pixel_noise": 0,
+    "train.keep": "validation_accuracy",
+    "train.seeds": 1,
+    "regularisation.l2": 0,
+    "regularisation.label_smoothing": 0,
+    "regularisation.clip_norm": 0,
+    "early_stopping.monitor": "none",
+    "early_stopping.mode": "auto",
+    "early_stopping.min_delta": 0,
+    "augment.flip": "none",
+    "augment.rotation": 0,
+    "augment.shift": 0,
+    "augment.crop": 0,
+    "augment.border": "black",
+    "augment.cutout": 0,
+    "augment.pixel_noise": 0,
+    "evaluate.flip": False,
+    "evaluate.shift": 0,
+    "evaluate.confidence": 0.95,
+    "evaluate.train_images": 5000,
+    "ensemble.seeds": "first",
+}
 #: Logs, and git's files, have an experiment's name and an ending; file systems allow 255 bytes for both.
 _LONGEST = 200
 
@@ -74,6 +100,11 @@ class Run:
         return [
             f"{'+' if _at(present, key) is None else ''}{key}={hydra(value)}" for key, value in self.overrides.items()
         ]
+
+
+def unsaid_values(values: Mapping[str, Any]) -> Overrides:
+    """Of `UNSAID` what params.yaml has otherwise."""
+    return {key: value for key, value in UNSAID.items() if _at(values, key) not in (None, value)}
 
 
 def run_key(values: Mapping[str, Any], overrides: Overrides, ensemble: bool) -> str:
@@ -130,10 +161,11 @@ def plan_runs(
     for seed in dict.fromkeys(seeds or study.seeds):
         for condition, chosen in _conditions(study):
             where = f"{paths.STUDIES / name}.yaml, {_told(condition)}"
-            overrides = _expanded({**study.base, **chosen, SEED: seed, **extra}, values, where)
-            params = check_params(changed(values, overrides), where)
-            overrides = _with_numbers(overrides, params)
-            whole = changed(values, overrides)
+            said = _expanded({**study.base, **chosen, SEED: seed, **extra}, values, where)
+            unsaid = {key: value for key, value in unsaid_values(values).items() if key not in said}
+            params = check_params(changed(values, unsaid | said), where)
+            said = _with_numbers(said, params)
+            whole = changed(values, unsaid | said)
             if with_images or params.dataset.name != "image_folder" or Path(params.dataset.path).exists():
                 _check(params, where)
             runs.append(
@@ -142,10 +174,10 @@ def plan_runs(
                     condition=condition,
                     seed=params.seed,
                     extra=recorded,
-                    overrides=overrides,
+                    overrides=unsaid | said,
                     params=params,
                     ensemble=study.ensemble,
-                    key=run_key(whole, overrides, study.ensemble),
+                    key=run_key(whole, said, study.ensemble),
                 )
             )
     twice = [run.name for index, run in enumerate(runs) if run.name in {other.name for other in runs[:index]}]
