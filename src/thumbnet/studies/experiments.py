@@ -157,6 +157,8 @@ class Runner:
         try:
             if run.name in find_experiments() and not self._stopped.is_set():
                 remove_experiment(run.name)  # of other settings, or of other code
+            if self._stopped.is_set():
+                raise InterruptedError  # the log of an earlier call stays
             with log.open("w", encoding="utf-8") as file:
                 process = self._start([*command, *run.targets])
                 assert process.stdout is not None
@@ -193,8 +195,6 @@ class Runner:
                 _signal(process, signal.SIGKILL)
 
     def _start(self, command: list[str]) -> subprocess.Popen[str]:
-        if self._stopped.is_set():
-            raise InterruptedError
         # In a group of its own: Ctrl-C is passed on once, by `stop`.
         process = subprocess.Popen(
             command,
