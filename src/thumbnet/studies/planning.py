@@ -7,7 +7,7 @@ import json
 import math
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -66,7 +66,8 @@ class Run:
         condition: the value of each axis.
         seed: its own, or the first of `train.seeds`.
         extra: overrides of the command line, as they are recorded.
-        overrides: all of them, by dotted key.
+        overrides: all that are said, by dotted key.
+        unsaid: those of `UNSAID` that are not, where params.yaml has something else.
         params: what params.yaml is with them.
         ensemble: whether the ensemble is judged, too.
         key: as `run_key` makes it.
@@ -77,6 +78,7 @@ class Run:
     seed: int
     extra: str
     overrides: Overrides
+    unsaid: Overrides
     params: Params
     ensemble: bool
     key: str
@@ -98,13 +100,14 @@ class Run:
             present: params.yaml as it is; keys that it lacks need a `+`.
         """
         return [
-            f"{'+' if _at(present, key) is None else ''}{key}={hydra(value)}" for key, value in self.overrides.items()
+            f"{'+' if _at(present, key) is None else ''}{key}={hydra(value)}"
+            for key, value in (self.unsaid | self.overrides).items()
         ]
 
 
-def unsaid_values(values: Mapping[str, Any]) -> Overrides:
-    """Of `UNSAID` what params.yaml has otherwise."""
-    return {key: value for key, value in UNSAID.items() if _at(values, key) not in (None, value)}
+def unsaid_values(values: Mapping[str, Any], said: Collection[str] = ()) -> Overrides:
+    """Of `UNSAID` what nobody said and a params.yaml has otherwise."""
+    return {key: value for key, value in UNSAID.items() if key not in said and _at(values, key) not in (None, value)}
 
 
 def run_key(values: Mapping[str, Any], overrides: Overrides, ensemble: bool) -> str:
@@ -162,7 +165,7 @@ def plan_runs(
         for condition, chosen in _conditions(study):
             where = f"{paths.STUDIES / name}.yaml, {_told(condition)}"
             said = _expanded({**study.base, **chosen, SEED: seed, **extra}, values, where)
-            unsaid = {key: value for key, value in unsaid_values(values).items() if key not in said}
+            unsaid = unsaid_values(values, said)
             params = check_params(changed(values, unsaid | said), where)
             said = _with_numbers(said, params)
             whole = changed(values, unsaid | said)
@@ -174,7 +177,8 @@ def plan_runs(
                     condition=condition,
                     seed=params.seed,
                     extra=recorded,
-                    overrides=unsaid | said,
+                    overrides=said,
+                    unsaid=unsaid,
                     params=params,
                     ensemble=study.ensemble,
                     key=run_key(whole, said, study.ensemble),

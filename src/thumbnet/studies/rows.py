@@ -10,7 +10,7 @@ from thumbnet import paths
 from thumbnet.errors import UserError
 from thumbnet.files import write_table
 from thumbnet.studies.experiments import Experiment
-from thumbnet.studies.planning import Run, run_key
+from thumbnet.studies.planning import Run, run_key, unsaid_values
 from thumbnet.studies.study import COLUMNS, QUARTILES, SEED, SPLITS, Overrides
 
 #: A row by column; all text, empty where nothing is known.
@@ -87,6 +87,8 @@ def is_result_of(experiment: Experiment, run: Run) -> bool:
     """Whether an experiment has the parameters of a run, and has been judged."""
     values = experiment.params()
     told = paths.ENSEMBLE_METRICS if run.ensemble else paths.EVALUATE_METRICS / f"{run.params.members[0]}.json"
+    if unsaid_values(values, run.overrides):
+        return False
     try:
         return run_key(values, overrides_in(values, run), run.ensemble) == run.key and experiment.text(told) is not None
     except KeyError:  # it has not all of the run's parameters
