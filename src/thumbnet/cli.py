@@ -13,7 +13,7 @@ import typer
 
 from thumbnet import paths
 from thumbnet.checking import check_all
-from thumbnet.errors import UserError, did_you_mean, refusal
+from thumbnet.errors import UserError, did_you_mean, message_of
 from thumbnet.nets.notation import Shape
 from thumbnet.params import Activation, NormKind, Order, load_params
 
@@ -323,11 +323,8 @@ def main() -> None:
     """The entry point: mistakes of the user's, and a disk that refuses, are one message, never a stack trace."""
     try:
         app()
-    except UserError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise SystemExit(1) from None
-    except OSError as error:
-        told = refusal(error)
+    except (UserError, OSError) as error:
+        told = message_of(error)
         if told is None:
             raise
         typer.echo(f"error: {told}", err=True)

@@ -13,11 +13,13 @@ class UserError(Exception):
     """
 
 
-def refusal(error: OSError) -> str | None:
-    """`FILE: reason` where the user's disk is full or forbids something; None of any other error, the code's own.
+def message_of(error: UserError | OSError) -> str | None:
+    """What a user is told: of a full disk or a forbidden file `FILE: reason`; None of other errors, the code's own.
 
     A full disk is often told without the file.
     """
+    if isinstance(error, UserError):
+        return str(error)
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
     forbidden = isinstance(error, PermissionError) and error.filename
     if not (full or forbidden):

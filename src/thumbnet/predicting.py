@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from thumbnet import paths
-from thumbnet.data.image_folder import ENDINGS, allow_large_images, decode_image
+from thumbnet.data.image_folder import ENDINGS, allow_large_images, decode_image, is_hidden
 from thumbnet.errors import UserError, did_you_mean, nearest_name
 from thumbnet.judging.ensembling import METHODS, vote
 from thumbnet.params import EvaluateParams, Params
@@ -98,7 +98,7 @@ def find_images(places: Sequence[str]) -> list[Path]:
 
 def _is_shown_image(file: Path) -> bool:
     """Hidden files are not the user's: `._photo.jpg` is what a Mac leaves beside `photo.jpg`, and no image."""
-    return file.suffix.lower() in ENDINGS and not file.name.startswith(".") and file.is_file()
+    return file.suffix.lower() in ENDINGS and not is_hidden(file.name) and file.is_file()
 
 
 def _names_beside(path: Path) -> Iterator[str]:

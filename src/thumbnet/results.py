@@ -30,8 +30,8 @@ def print_results(params: Params, console: Console | None = None) -> None:
     ensemble = _read(paths.ENSEMBLE_METRICS)
     if "confidence" not in ensemble:
         raise UserError(f"{paths.ENSEMBLE_METRICS} was written by an earlier version of thumbnet; run: dvc repro")
-    _check_run("members", ensemble["members"], params.members)
-    _check_run("dataset.name", [ensemble["data"]], [params.dataset.name])
+    _check_run("members are", ensemble["members"], params.members)
+    _check_run("dataset.name is", [ensemble["data"]], [params.dataset.name])
     table = Table(box=SIMPLE_HEAD, padding=0)
     for column in ("network", "parameters", "best epoch", "validation, %", "test, %"):
         table.add_column(column, justify="left" if column == "network" else "right")
@@ -61,11 +61,11 @@ def print_results(params: Params, console: Console | None = None) -> None:
         console.print(f"{what:<10}{where}", soft_wrap=True)
 
 
-def _check_run(parameter: str, ran: Sequence[str], now: Sequence[str]) -> None:
+def _check_run(subject: str, ran: Sequence[str], now: Sequence[str]) -> None:
     if ran != now:
-        verb = "are" if parameter.endswith("s") else "is"
-        raise UserError(f"{paths.ENSEMBLE_METRICS} is of {', '.join(ran)}, and {parameter} {verb} now "
-                        f"{', '.join(now)}; run: dvc repro")  # fmt: skip
+        raise UserError(
+            f"{paths.ENSEMBLE_METRICS} is of {', '.join(ran)}, and {subject} now {', '.join(now)}; run: dvc repro"
+        )
 
 
 def _next_steps() -> list[tuple[str, str]]:

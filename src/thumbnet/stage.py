@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from thumbnet.errors import UserError, refusal
+from thumbnet.errors import UserError, message_of
 
 INTERRUPTED = 130
 _MESSAGE = "\ninterrupted: nothing half-written is left; `dvc repro` goes on from here"
@@ -37,11 +37,8 @@ def run_stage(body: Callable[..., None]) -> None:
     gc.enable()
     try:
         body(load_params(), *sys.argv[1:])
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-    except OSError as error:
-        told = refusal(error)
+    except (UserError, OSError) as error:
+        told = message_of(error)
         if told is None:
             raise
         print(f"error: {told}", file=sys.stderr)

@@ -71,7 +71,7 @@ def find_layout(place: Path) -> Layout:
         UserError: there is no such place or no `train` in it, fewer than two classes, a class without images, a class
             in `test` alone, or an image in no class.
     """
-    members = [member for member in _members(place) if not _is_hidden(member.path)]
+    members = [member for member in _members(place) if not is_hidden(member.path)]
     prefix = _folder_of_train(place, members)
     folders: dict[str, dict[str, list[Member]]] = {"train": {}, "test": {}}
     ignored: Counter[str] = Counter()
@@ -85,11 +85,9 @@ def find_layout(place: Path) -> Layout:
             images = folders[parts[0]].setdefault(name, [])
             if is_image:
                 images.append(member)
-            elif not member.is_folder:
-                ignored[f"*{Path(member.path).suffix}"] += 1
         elif is_image:
             raise UserError(f"{place}: {member.path} lies in no class; images go to {prefix}{parts[0]}/<class>/")
-        elif not member.is_folder:
+        if parts[0] in folders and not is_image and not member.is_folder:
             ignored[f"*{Path(member.path).suffix}"] += 1
     _check_classes(place, folders)
     classes = tuple(sorted(folders["train"]))
@@ -148,7 +146,7 @@ def decode_image(content: bytes, image_size: int) -> Images:
     try:
         with Image.open(io.BytesIO(content)) as image:
             image.draft(None, (2 * image_size, 2 * image_size))  # a large JPEG is decoded at a fraction of its size
-            rgb = _to_rgb(ImageOps.exif_transpose(image), _is_negative(image))
+            rgb = _to_rgb(ImageOps.exif_transpose(image), _is_negative(image))  # a turned image has lost its tags
     except Image.DecompressionBombError:
         most = 2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6
         raise ValueError(f"it has more than {most:.3g} million pixels; make it smaller first") from None
@@ -176,12 +174,12 @@ def _walk(place: Path) -> Iterator[Member]:
     """What is in a folder, links followed; hidden ones are not looked at, as editors leave some that lead nowhere."""
     for folder, below, files in os.walk(place, followlinks=True):
         inside = Path(folder).relative_to(place)
-        below[:] = [name for name in below if not _is_hidden(name)]
+        below[:] = [name for name in below if not is_hidden(name)]
         for path in ((inside / name).as_posix() for name in below):
             if Path(folder).resolve().is_relative_to((place / path).resolve()):
                 raise UserError(f"{place}: the link {path} leads back to where it lies; remove it")
             yield Member(path, True, 0)
-        for path in ((inside / name).as_posix() for name in files if not _is_hidden(name)):
+        for path in ((inside / name).as_posix() for name in files if not is_hidden(name)):
             yield Member(path, False, _size(place, path))
 
 
@@ -204,7 +202,7 @@ def _naming(place: Path, path: str) -> Iterator[None]:
         raise UserError(f"{place}: {path} cannot be read: {error.strerror}; mend or remove it") from None
 
 
-def _is_hidden(path: str) -> bool:
+def is_hidden(path: str) -> bool:
     """Files of the system, not the user's: `.DS_Store`, `._photo.jpg`, `__MACOSX/`."""
     return any(part.startswith(".") or part == "__MACOSX" for part in path.split("/"))
 

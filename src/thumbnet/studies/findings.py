@@ -3,11 +3,12 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist, median
+from statistics import median
 
 import numpy as np
 
 from thumbnet.errors import UserError
+from thumbnet.judging.metrics import wilson_interval
 from thumbnet.studies.planning import Place, plan_runs, read_overrides, split_overrides
 from thumbnet.studies.rows import ENSEMBLE, Row
 from thumbnet.studies.study import SEED, Measure, Published, Scalar, Study, label
@@ -101,11 +102,7 @@ def _after_the_last_epoch(row: Row) -> Spread | None:
     h, variance = (high - low) / 2, p * (1 - p)
     a, b = 1 / 4 - h * h, variance - 2 * h * h  # a·t² + b·t = h²
     t = (math.sqrt(b * b + 4 * a * h * h) - b) / (2 * a)
-    return _wilson(float(told[0]), t)
-
-
-def _wilson(p: float, t: float) -> Spread:
-    """An accuracy with its Wilson interval, where t = z²/n."""
+    p = float(told[0])
     centre, half = (p + t / 2) / (1 + t), math.sqrt(t * p * (1 - p) + t * t / 4) / (1 + t)
     return Spread(p, centre - half, centre + half)
 
@@ -120,9 +117,8 @@ def is_of_as_many(row: Row, images: int, confidence: float) -> bool:
     """
     if not all(row[f"train_{what}"] for what in ("accuracy", "low", "high")):
         return True
-    expected = _wilson(float(row["train_accuracy"]), NormalDist().inv_cdf((1 + confidence) / 2) ** 2 / images)
-    width = float(row["train_high"]) - float(row["train_low"])
-    return math.isclose(width, expected.high - expected.low, rel_tol=0.01)
+    low, high = wilson_interval(round(float(row["train_accuracy"]) * images), images, confidence)
+    return math.isclose(float(row["train_high"]) - float(row["train_low"]), high - low, rel_tol=0.01)
 
 
 def _spread(texts: Sequence[str]) -> Spread | None:
