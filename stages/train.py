@@ -1,6 +1,10 @@
 """One network trained, from one seed or several; the weights of the best validation epochs are kept."""
 
 from thumbnet.stage import run_stage  # isort: skip
+from thumbnet.recording import Recorder  # isort: skip
+
+if __name__ == "__main__":  # it loads MLflow while the following loads PyTorch
+    recorder = Recorder()
 
 from dataclasses import replace
 
@@ -10,7 +14,6 @@ from thumbnet.data.arrays import load_info
 from thumbnet.nets.builder import count_parameters
 from thumbnet.params import Params
 from thumbnet.progress import TrainingProgress
-from thumbnet.tracking import TrainingRun, hash_data
 from thumbnet.training.batches import batches_per_epoch, load_images
 from thumbnet.training.checkpoints import Card, make_classifier, save_classifiers
 from thumbnet.training.devices import (
@@ -76,7 +79,7 @@ def train_member(params: Params, member: str) -> None:
     }
     with (
         Checkpoint(paths.checkout_root() / paths.CHECKPOINTS, facts) as checkpoint,
-        TrainingRun(params, member, hash_data(data)) as run,
+        recorder.begin(params, member, data) as run,
     ):
         tags = {"checkpoint": checkpoint.key} if checkpoint.held else {}
         run.tag(device=describe(device), precision=number_format, layers=layers, **tags)

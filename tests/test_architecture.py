@@ -19,9 +19,11 @@ STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 CARRIERS = {
     "thumbnet.errors",
     "thumbnet.files",
+    "thumbnet.interrupts",
     "thumbnet.params",
     "thumbnet.paths",
     "thumbnet.progress",
+    "thumbnet.recording",
     "thumbnet.serving",
     "thumbnet.stage",
     *(
@@ -32,7 +34,6 @@ CARRIERS = {
             "entries",
             "fetching",
             "identity",
-            "interrupts",
             "models",
             "moving",
             "origin",

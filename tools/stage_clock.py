@@ -22,17 +22,17 @@ PARTS = {
     "fit_seeds": "batches",
     "measure": "judging",
     "predict": "judging",
-    "TrainingRun.__enter__": "MLflow",
-    "TrainingRun.tag": "MLflow",
-    "TrainingRun.log_epoch": "MLflow",
-    "TrainingRun.finish": "MLflow",
-    "TrainingRun.__exit__": "MLflow",
+    "Recorder.begin": "MLflow",
+    "Recorder.tag": "MLflow",
+    "Recorder.log_epoch": "MLflow",
+    "Recorder.finish": "MLflow",
+    "Recorder.__exit__": "MLflow",
     "log_evaluation": "MLflow",
     "log_files": "MLflow",
     "log_ensemble": "MLflow",
 }
 #: Where they are.
-MODULES = ("thumbnet.training.engine", "thumbnet.training.prediction", "thumbnet.tracking")
+MODULES = ("thumbnet.training.engine", "thumbnet.training.prediction", "thumbnet.recording", "thumbnet.tracking")
 
 
 class Clock:

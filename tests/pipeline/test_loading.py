@@ -25,7 +25,7 @@ MLFLOW, SKLEARN = {"mlflow", "pandas"}, {"sklearn", "pandas"}
         ("split", set()),
         ("preview", {"matplotlib", "torch"}),
         ("normalise", set()),
-        ("train-bn", {"torch", *MLFLOW}),
+        ("train-bn", {"torch"}),  # MLflow in another process
         ("evaluate-bn", {"matplotlib", "torch", *MLFLOW, *SKLEARN}),
         ("gallery-bn", {"matplotlib"}),
         ("explain-bn", {"matplotlib", "torch"}),

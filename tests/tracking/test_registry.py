@@ -123,11 +123,11 @@ def test_processes_register_side_by_side(
     Path("train.py").write_text(
         "import sys\n"
         "from pathlib import Path\n"
-        "from thumbnet import tracking\n"
         "from thumbnet.params import Params\n"
+        "from thumbnet.recording import Recorder\n"
         "params = Params.model_validate_json(Path('params.json').read_text())\n"
         "folder = Path(sys.argv[1])\n"
-        "with tracking.TrainingRun(params, folder.name, '1234') as run:\n"
+        "with Recorder().begin(params, folder.name, {}) as run:\n"
         "    run.log_epoch({'epoch': 1, 'train_loss': 2.0})\n"
         "    run.finish(folder, [], {})\n"
     )

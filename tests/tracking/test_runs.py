@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -210,20 +208,6 @@ def test_a_training_without_a_run_gets_one(
     assert "MLmodel" in store.artifacts(run, "model")
 
 
-@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, "KILLED"), (UserError, "FAILED")])
-def test_an_interrupted_training_says_so(error: type[BaseException], status: str, params: Params, store: Store) -> None:
-    def interrupted() -> None:
-        with tracking.TrainingRun(params, "bn", "1234") as run:
-            run.log_epoch({"epoch": 1, "train_loss": 2.0})
-            raise error("stop")
-
-    with pytest.raises(error, match="stop"):
-        interrupted()
-    (run,) = store.runs()
-    assert run.info.status == status
-    assert store.history(run, "train/loss") == [(1, 2.0)]
-
-
 @pytest.mark.parametrize("call", ["log_batch", "log_inputs"])
 @pytest.mark.parametrize(
     ("error", "told", "status"),
@@ -242,8 +226,8 @@ def test_a_run_that_the_store_takes_in_part_has_ended_as_the_training_does_not_b
         raise error
 
     monkeypatch.setattr(MlflowClient, call, refuse)
-    with pytest.raises(told), tracking.TrainingRun(params, "bn", "1234"):
-        pytest.fail("the training began")
+    with pytest.raises(told):
+        tracking.TrainingRun(params, "bn", "1234").begin()
     assert [run.info.status for run in store.runs()] == [status]
 
 
@@ -262,34 +246,18 @@ def test_a_run_that_cannot_be_made_anew_has_failed(params: Params, train_member:
 def test_a_run_that_was_killed_without_a_word_says_so_when_its_training_goes_on(params: Params, store: Store) -> None:
     for key in ("its", "another"):
         killed = tracking.TrainingRun(params, "bn", "1234")
-        killed.__enter__()  # and nothing else: SIGKILL leaves no time
+        killed.begin()  # and nothing else: the machine went down
         killed.tag(checkpoint=key)
 
-    with tracking.TrainingRun(params, "bn", "1234") as run:
-        run.tag(checkpoint="its")
-        run.resume(7, "its")
-        statuses = [each.info.status for each in store.runs()]
+    run = tracking.TrainingRun(params, "bn", "1234")
+    run.begin()
+    run.tag(checkpoint="its")
+    run.resume(7, "its")
+    statuses = [each.info.status for each in store.runs()]
 
     assert sorted(statuses) == ["KILLED", "RUNNING", "RUNNING"], "its own and the other training's go on"
     resumed = [each for each in store.runs() if each.data.tags.get("thumbnet.resumed") == "after epoch 7"]
     assert [each.info.run_id for each in resumed] == [run._run_id]
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_waits_until_an_epoch_is_stored(number: signal.Signals) -> None:
-    stored = False
-    before = signal.getsignal(number)
-
-    def store() -> None:
-        nonlocal stored
-        with tracking.uninterrupted():
-            os.kill(os.getpid(), number)
-            stored = True
-
-    with pytest.raises(KeyboardInterrupt):
-        store()
-    assert stored
-    assert signal.getsignal(number) is before
 
 
 def test_a_run_that_is_made_anew_has_its_figures_on_test(

@@ -115,10 +115,10 @@ def test_two_processes_share_a_new_store(
     Path("params.json").write_text(params.model_dump_json())
     Path("train.py").write_text(
         "from pathlib import Path\n"
-        "from thumbnet import tracking\n"
         "from thumbnet.params import Params\n"
+        "from thumbnet.recording import Recorder\n"
         "params = Params.model_validate_json(Path('params.json').read_text())\n"
-        "with tracking.TrainingRun(params, 'bn', '1234') as run:\n"
+        "with Recorder().begin(params, 'bn', {}) as run:\n"
         "    run.log_epoch({'epoch': 1, 'train_loss': 2.0})\n"
         "    run.finish(Path('models/bn'), [], {})\n"
     )
@@ -154,7 +154,7 @@ def test_two_trainings_start_at_once_on_new_data(
     event.listen(SqlDataset, "init", insert)  # after MLflow's look for the data set
     try:
         with ThreadPoolExecutor(2) as threads:
-            list(threads.map(lambda _: tracking.TrainingRun(params, "bn", "1234").__enter__(), range(2)))
+            list(threads.map(lambda _: tracking.TrainingRun(params, "bn", "1234").begin(), range(2)))
     finally:
         event.remove(SqlDataset, "init", insert)
 
@@ -168,8 +168,8 @@ def test_an_unreachable_server_is_told_before_the_training(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:secret@127.0.0.1:{closed_port}")
     start = time.monotonic()
-    with pytest.raises(UserError, match="unset MLFLOW_TRACKING_URI") as told, tracking.TrainingRun(params, "bn", "1"):
-        pytest.fail("the training began")
+    with pytest.raises(UserError, match="unset MLFLOW_TRACKING_URI") as told:
+        tracking.TrainingRun(params, "bn", "1").begin()
     assert time.monotonic() - start < 15
     assert "secret" not in str(told.value)
 
@@ -196,8 +196,8 @@ def test_a_read_only_store_is_told_before_the_training(
 
     monkeypatch.setattr(sqlite3, "connect", read_only)
     told = r"mlflow\.db cannot be used: attempt to write a readonly database; check that it can be written"
-    with pytest.raises(UserError, match=told), tracking.TrainingRun(params, "bn", "1"):
-        pytest.fail("the training began")
+    with pytest.raises(UserError, match=told):
+        tracking.TrainingRun(params, "bn", "1").begin()
 
 
 def test_a_deleted_experiment_is_a_clear_error(store: Store, train_member: TrainMember) -> None:
@@ -233,10 +233,12 @@ def test_a_server_gets_runs_and_models_and_its_end_does_not_harm_a_training(
 
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     model_dir = train_member("small")
-    with tracking.TrainingRun(params, "small", "1234") as training:
-        server.stop()
-        training.log_epoch({"epoch": 1, "train_loss": 2.0})
-        training.finish(model_dir, [], {})
+    training = tracking.TrainingRun(params, "small", "1234")
+    training.begin()
+    server.stop()
+    training.log_epoch({"epoch": 1, "train_loss": 2.0})
+    training.finish(model_dir, [], {})
+    training.end("FAILED")
     told = capfd.readouterr().err
     assert told.count("warning:") == 1
     assert "evaluate@small" in told

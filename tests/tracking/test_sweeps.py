@@ -38,9 +38,10 @@ def sweep(
             update={"optimizer": params.optimizer.model_copy(update={"lr": lr, "name": optimizer})}
         )
         model_dir = train_member("bn", accuracy=0.5 + lr)
-        with tracking.TrainingRun(changed, "bn", "1234") as training:
-            training.log_epoch({"epoch": 1, "train_loss": 2.0})
-            training.finish(model_dir, [], {})
+        training = tracking.TrainingRun(changed, "bn", "1234")
+        training.begin()
+        training.log_epoch({"epoch": 1, "train_loss": 2.0})
+        training.finish(model_dir, [], {})
         tracking.log_evaluation(changed, "bn", {"test": {"accuracy": 0.4 + lr}}, {}, [])
 
     return run

@@ -18,7 +18,6 @@ os.environ.setdefault("MLFLOW_UV_AUTO_DETECT", "false")
 from thumbnet.tracking.additions import find_run, log_ensemble, log_evaluation, log_files
 from thumbnet.tracking.fetching import fetch_classifier
 from thumbnet.tracking.identity import hash_data, result_id
-from thumbnet.tracking.interrupts import uninterrupted
 from thumbnet.tracking.registry import registered_name
 from thumbnet.tracking.runs import TrainingRun
 from thumbnet.tracking.store import tracking_uri
@@ -34,5 +33,4 @@ __all__ = [
     "registered_name",
     "result_id",
     "tracking_uri",
-    "uninterrupted",
 ]

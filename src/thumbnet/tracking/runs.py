@@ -5,8 +5,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal
 
 from mlflow.entities import Metric
 
@@ -23,7 +22,6 @@ from thumbnet.tracking.entries import (
     training_metrics,
 )
 from thumbnet.tracking.identity import hash_data, result_id
-from thumbnet.tracking.interrupts import uninterrupted
 from thumbnet.tracking.models import log_model, read_card
 from thumbnet.tracking.origin import origin_tags, run_name
 from thumbnet.tracking.registry import register
@@ -32,9 +30,9 @@ from thumbnet.tracking.sweeps import parent_of_sweep, renew_sweep
 
 
 class TrainingRun:
-    """The run of one training, as a context: an error ends it as FAILED, Ctrl-C as KILLED.
+    """The run of one training; `thumbnet.recording` has it written by a process of its own.
 
-    Entering it reaches the store, so that one that cannot be used is told before hours of training. From then on
+    To begin it reaches the store, so that one that cannot be used is told before hours of training. From then on
     nothing that befalls the store stops the training: what it did not take is sent again with the next epoch and at
     the end, and if the end fails too, `log_evaluation` makes the run anew from the training's files.
 
@@ -42,9 +40,6 @@ class TrainingRun:
         params: the whole `params.yaml`.
         member: the network's name in `models`; the run is called by it.
         data_hash: what the training read, from `hash_data`.
-
-    Raises:
-        UserError: on entering: the store cannot be reached or used.
     """
 
     def __init__(self, params: Params, member: str, data_hash: str) -> None:
@@ -56,11 +51,15 @@ class TrainingRun:
         self._finished = False
         self._warned = False
 
-    def __enter__(self) -> Self:
+    def begin(self) -> None:
+        """Begins the run.
+
+        Raises:
+            UserError: the store cannot be reached or used.
+        """
         with user_errors(), brief_requests():
             self._experiment = open_experiment(self._params.dataset.name)
             self._run_id = _start_training(self._experiment, self._params, self._member, self._data_hash)
-        return self
 
     def tag(self, **facts: str) -> None:
         """Adds tags `thumbnet.<name>`, such as the device and the precision that `auto` turned out to be."""
@@ -91,7 +90,7 @@ class TrainingRun:
         self._unsent += epoch_metrics(row)
         if row["epoch"] < self._restored:
             return
-        with uninterrupted(), self._warnings("metrics"), brief_requests():
+        with self._warnings("metrics"), brief_requests():
             self._send_epochs()
 
     def finish(self, model_dir: Path, files: Sequence[Path], summary: Mapping[str, float]) -> None:
@@ -107,11 +106,9 @@ class TrainingRun:
             _finish_training(self._experiment, self._run_id, model_dir, files, summary)
             self._finished = True
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def end(self, status: Literal["FAILED", "KILLED"]) -> None:
+        """Ends the run of a training that has an error or was interrupted; one that is finished stays as it is."""
         if not self._finished:
-            status = "KILLED" if kind and issubclass(kind, KeyboardInterrupt) else "FAILED"
             with self._warnings("end"), brief_requests():
                 self._experiment.client.set_terminated(self._run_id, status)
 

@@ -1,4 +1,4 @@
-"""Interrupts that wait: a database that is interrupted in the middle prints stack traces of its own."""
+"""Interrupts that wait until something is whole."""
 
 import contextlib
 import signal
