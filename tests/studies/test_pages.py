@@ -13,6 +13,7 @@ import yaml
 from matplotlib import image
 from matplotlib.figure import Figure
 
+from thumbnet import paths
 from thumbnet.errors import UserError
 from thumbnet.figures.studies import Point
 from thumbnet.judging.metrics import wilson_interval
@@ -307,6 +308,23 @@ def test_figures_are_medians_and_quartiles_over_the_seeds() -> None:
     assert spread.middle == pytest.approx(accuracies[1])
     assert spread.low == pytest.approx((accuracies[0] + accuracies[1]) / 2)
     assert batch.seeds == 3
+
+
+def test_the_last_epoch_of_seeds_that_stop_early_is_that_of_each() -> None:
+    """The history's last row is of the one that trained longest."""
+    (run,) = plan_runs("ensemble", load_study("ensemble"), {"members": ["mlp_10"]}, seeds=[1])
+    last = {"validation_accuracy": {"p25": 0.4, "median": 0.5, "p75": 0.6}, "validation_loss": {"median": 1.2}}
+    trained = {"seeds": {"count": 3, "last_epoch": last}}
+    history = [{"epoch": "1", "validation_accuracy": "0.9", "validation_accuracy_p25": "0.9", "validation_loss": "1"}]
+    experiment: Any = SimpleNamespace(
+        name="x",
+        code=lambda: "c0de",
+        table=lambda path: history,
+        json=lambda path: trained if path.is_relative_to(paths.TRAIN_METRICS) else {},
+    )
+    ((row, *_), _) = rows_of(run, experiment, 1.0)
+    names = ("accuracy", "p25", "p75", "loss")
+    assert [row[f"last_validation_{name}"] for name in names] == ["0.5", "0.4", "0.6", "1.2"]
 
 
 def test_a_run_of_several_seeds_has_their_median_loss() -> None:

@@ -55,7 +55,14 @@ def test_of_several_seeds_the_metrics_tell_when_they_were_best(tmp_path: Path) -
     write_train_metrics(tmp_path / "bn.json", seeds([0.1, 0.6], [0.2, 0.7], [0.4]), parameters=10)
     told = json.loads((tmp_path / "bn.json").read_text())
     assert told["best_epoch"] == 2, "of the first"
-    assert told["seeds"] == {"count": 3, "best_epoch": {"p25": 1.5, "median": 2, "p75": 2}}
+    assert told["seeds"]["count"] == 3
+    assert told["seeds"]["best_epoch"] == {"p25": 1.5, "median": 2, "p75": 2}
+
+
+def test_the_last_epoch_is_that_of_each_seed_where_some_stop_early(tmp_path: Path) -> None:
+    write_train_metrics(tmp_path / "bn.json", seeds([0.1, 0.6], [0.2, 0.8], [0.4]), parameters=10)
+    told = json.loads((tmp_path / "bn.json").read_text())
+    assert told["seeds"]["last_epoch"]["validation_accuracy"] == {"p25": 0.5, "median": 0.6, "p75": 0.7}
 
 
 @pytest.mark.parametrize("stopped_early", [False, True])

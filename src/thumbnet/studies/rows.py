@@ -140,7 +140,7 @@ def rows_of(run: Run, experiment: Experiment, seconds: float) -> tuple[list[Row]
     for member in run.params.members:
         trained = experiment.json(paths.TRAIN_METRICS / f"{member}.json")
         history = experiment.table(paths.HISTORY / f"{member}.csv")
-        last = history[-1] if history else {}
+        last = _last_epoch(trained, history)
         rows.append(
             shared
             | {
@@ -149,10 +149,7 @@ def rows_of(run: Run, experiment: Experiment, seconds: float) -> tuple[list[Row]
                 "parameters": str(trained.get("parameters", "")),
                 "epochs": str(len(history)),
                 "best_epoch": str(trained.get("best_epoch", "")),
-                "last_validation_accuracy": last.get("validation_accuracy", ""),
-                "last_validation_p25": last.get("validation_accuracy_p25", ""),
-                "last_validation_p75": last.get("validation_accuracy_p75", ""),
-                "last_validation_loss": last.get("validation_loss", ""),
+                **last,
                 **_judged(experiment.json(paths.EVALUATE_METRICS / f"{member}.json")),
             }
         )
@@ -162,6 +159,20 @@ def rows_of(run: Run, experiment: Experiment, seconds: float) -> tuple[list[Row]
         total = sum(int(row["parameters"] or 0) for row in rows)
         rows.append(shared | {"member": ENSEMBLE, "seeds": "1", "parameters": str(total), "seconds": "", **judged})
     return rows, curves
+
+
+def _last_epoch(trained: Mapping[str, Any], history: Sequence[Row]) -> Row:
+    """The figures after the last epoch; of several seeds medians and quartiles, of each seed after its own last one."""
+    last = history[-1] if history else {}
+    of_seeds = trained.get("seeds", {}).get("last_epoch")
+    if of_seeds:
+        accuracies, losses = of_seeds["validation_accuracy"], of_seeds["validation_loss"]
+        values = [accuracies["median"], accuracies["p25"], accuracies["p75"], losses["median"]]
+    else:
+        names = ("validation_accuracy", "validation_accuracy_p25", "validation_accuracy_p75", "validation_loss")
+        values = [last.get(name, "") for name in names]
+    columns = ("accuracy", "p25", "p75", "loss")
+    return {f"last_validation_{column}": str(value) for column, value in zip(columns, values, strict=True)}
 
 
 def _judged(metrics: Mapping[str, Any]) -> Row:

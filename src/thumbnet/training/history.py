@@ -76,7 +76,13 @@ def write_train_metrics(path: Path, outcomes: Sequence[Outcome], parameters: int
         "stopped_early": first.stopped_early,
     }
     if len(outcomes) > 1:
-        values["seeds"] = {"count": len(outcomes), "best_epoch": quartiles([each.best.epoch for each in outcomes])}
+        # Of each seed its own last epoch: those of the history are of the seeds that came to them.
+        last = {
+            name: quartiles([getattr(outcome.history[-1], name) for outcome in outcomes])
+            for name in ("validation_accuracy", "validation_loss")
+        }
+        best = quartiles([outcome.best.epoch for outcome in outcomes])
+        values["seeds"] = {"count": len(outcomes), "best_epoch": best, "last_epoch": last}
     write_json(path, values)
 
 
