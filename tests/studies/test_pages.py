@@ -1,86 +1,23 @@
 """Pages and pictures made from tables, without running anything."""
 
-import csv
-import random
-import shutil
-from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import yaml
 from matplotlib import image
 from matplotlib.figure import Figure
 
-from thumbnet import paths
+from tests.studies.made_up import made_up, write_study
 from thumbnet.errors import UserError
 from thumbnet.figures.studies import Point
 from thumbnet.judging.metrics import wilson_interval
-from thumbnet.studies import command
-from thumbnet.studies.command import Ledger, Wishes, list_studies, renew_pages, run_studies
-from thumbnet.studies.estimating import estimate
-from thumbnet.studies.experiments import Outcome, Runner
-from thumbnet.studies.findings import Finding, findings
-from thumbnet.studies.pages import MARKS
+from thumbnet.studies.command import renew_pages
+from thumbnet.studies.findings import findings
 from thumbnet.studies.pictures import draw_study
-from thumbnet.studies.planning import plan_runs, read_overrides
-from thumbnet.studies.rows import Row, curves_path, read_rows, rows_of, rows_path, write_rows
-from thumbnet.studies.study import SPLITS, load_study
+from thumbnet.studies.rows import curves_path, read_rows, rows_path, write_rows
+from thumbnet.studies.study import load_study
 
-ROOT = Path(__file__).parents[2]
-WISHES = Wishes(extra={}, seeds=[], only=[], jobs=1, renew=False, dry=False)
-
-
-@pytest.fixture(autouse=True)
-def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """params.yaml and the studies, without any results."""
-    shutil.copy(ROOT / "params.yaml", tmp_path)
-    for name in ("norms", "width", "sgd_rates", "pareto", "ensemble", "depth_activation"):
-        (tmp_path / "studies").mkdir(exist_ok=True)
-        shutil.copy(ROOT / f"studies/{name}.yaml", tmp_path / "studies")
-    (tmp_path / "data/local").mkdir(parents=True)
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "docs/results.md").write_text("\n".join(MARKS))
-    monkeypatch.chdir(tmp_path)
-
-
-def write_study(name: str, **changes: Any) -> None:
-    """A study of two rates and two networks."""
-    values = {
-        "title": "Rates",
-        "question": "Which rate?",
-        "base": {"dataset.name": "mnist", "members": ["mlp_10", "mlp_50"]},
-        "grid": {"optimizer.lr": [0.1, 1]},
-        "plot": {"kind": "dots", "x": "optimizer.lr"},
-    }
-    Path(f"studies/{name}.yaml").write_text(yaml.safe_dump(values | changes, sort_keys=False))
-
-
-def made_up(name: str, extra: str = "", images: str = "") -> None:
-    """Tables as if the study had been run, on own images where they have a name: accuracies near 60 % on validation."""
-    draw = random.Random(0)
-    study = load_study(name)
-    rows: list[Row] = []
-    curves: list[Row] = []
-    for run in plan_runs(name, study, read_overrides(extra.split())):
-        for member in [*run.params.members, *(["ensemble"] if study.ensemble else [])]:
-            row = run.condition | {"seed": str(run.seed), "member": member, "key": run.key, "extra": run.extra}
-            row["own_images"] = images
-            row |= {"parameters": str(draw.randint(5_000, 10_000_000)), "epochs": "10", "best_epoch": "9"}
-            row |= {"seconds": "60", "experiment": run.name, "code": "c0de"}
-            for split in SPLITS:
-                middle = draw.uniform(0.55, 0.65)
-                row |= {f"{split}_accuracy": f"{middle}", f"{split}_loss": "1.2"}
-                row |= {f"{split}_low": f"{middle - 0.03}", f"{split}_high": f"{middle + 0.03}"}
-            row["last_validation_accuracy"] = "0.5"
-            rows.append(row)
-            for epoch in range(1, 4):
-                figures = {"train_loss": 1 / epoch, "train_accuracy": 0.5, "validation_loss": 1.0}
-                curve = {name: str(value) for name, value in (figures | {"validation_accuracy": 0.4}).items()}
-                curves.append(row | curve | {"epoch": str(epoch)})
-    known = read_rows(rows_path(name))
-    write_rows(name, list(study.grid), [*known, *rows], curves if study.plot.kind == "curves" else [])
+pytestmark = pytest.mark.usefixtures("checkout")
 
 
 @pytest.mark.parametrize("name", ["norms", "width", "sgd_rates", "pareto", "ensemble", "depth_activation"])
@@ -276,95 +213,6 @@ def test_own_images_are_told_by_their_name() -> None:
     assert ") †, `train.epochs=2` in place of 20 |" in results
 
 
-def test_rows_of_settings_that_the_study_no_longer_has_are_left_out() -> None:
-    made_up("norms")
-    path = Path("studies/norms.yaml")
-    path.write_text(path.read_text().replace("optimizer.lr: 0.02", "optimizer.lr: 0.03"))
-    study = load_study("norms")
-    found = findings("norms", study, read_rows(rows_path("norms")))[""]
-    assert [finding.condition["norm"] for finding in found] == ["batch", "group", "layer", "instance"]
-    renew_pages(["norms"])
-    assert "3 rows there are of settings that the study no longer has" in Path("docs/studies/norms.md").read_text()
-
-
-def test_rows_of_what_the_grid_sets_now_are_left_out() -> None:
-    """An axis may be younger than what `-S` set."""
-    made_up("norms")
-    rows = read_rows(rows_path("norms"))
-    rows[0] |= {"extra": "members=[bn]", "key": "older"}
-    write_rows("norms", list(load_study("norms").grid), rows, [])
-    renew_pages(["norms"])
-    assert "1 rows there are of settings that the study no longer has" in Path("docs/studies/norms.md").read_text()
-
-
-def test_figures_are_medians_and_quartiles_over_the_seeds() -> None:
-    made_up("norms")
-    with rows_path("norms").open() as file:
-        accuracies = sorted(float(row["test_accuracy"]) for row in csv.DictReader(file) if row["norm"] == "batch")
-    (batch,) = [found for found in findings("norms", load_study("norms"), read_rows(rows_path("norms")))[""]
-                if found.condition == {"norm": "batch"}]  # fmt: skip
-    spread = batch.accuracy("test")
-    assert spread is not None
-    assert spread.middle == pytest.approx(accuracies[1])
-    assert spread.low == pytest.approx((accuracies[0] + accuracies[1]) / 2)
-    assert batch.seeds == 3
-
-
-def test_the_last_epoch_of_seeds_that_stop_early_is_that_of_each() -> None:
-    """The history's last row is of the one that trained longest."""
-    (run,) = plan_runs("ensemble", load_study("ensemble"), {"members": ["mlp_10"]}, seeds=[1])
-    last = {"validation_accuracy": {"p25": 0.4, "median": 0.5, "p75": 0.6}, "validation_loss": {"median": 1.2}}
-    trained = {"seeds": {"count": 3, "last_epoch": last}}
-    history = [{"epoch": "1", "validation_accuracy": "0.9", "validation_accuracy_p25": "0.9", "validation_loss": "1"}]
-    experiment: Any = SimpleNamespace(
-        name="x",
-        code=lambda: "c0de",
-        table=lambda path: history,
-        json=lambda path: trained if path.is_relative_to(paths.TRAIN_METRICS) else {},
-    )
-    ((row, *_), _) = rows_of(run, experiment, 1.0)
-    names = ("accuracy", "p25", "p75", "loss")
-    assert [row[f"last_validation_{name}"] for name in names] == ["0.5", "0.4", "0.6", "1.2"]
-
-
-def test_a_run_of_several_seeds_has_their_median_loss() -> None:
-    (run,) = plan_runs("ensemble", load_study("ensemble"), {"members": ["mlp_10"]}, seeds=[1])
-    test = {"accuracy": 0.5, "low": 0.4, "high": 0.6, "loss": 1.5}
-    judged = {"validation": test, "test": test | {"seeds": {"count": 3, "loss": {"median": 1.2}}}}
-    experiment: Any = SimpleNamespace(name="x", code=lambda: "c0de", table=lambda path: [], json=lambda path: judged)
-    rows, _ = rows_of(run, experiment, 1.0)
-    losses = [Finding(run.condition, "mlp_10", (rows[0],)).loss(split) for split in ("validation", "test")]
-    assert [loss.middle for loss in losses if loss] == [1.5, 1.2]
-
-
-def test_after_the_last_epoch_one_seed_has_the_interval_of_as_many_images() -> None:
-    made_up("depth_activation")
-    rows = [row for row in read_rows(rows_path("depth_activation")) if row["seed"] == "1"][:1]
-    low, high = wilson_interval(549, 1000, 0.95)
-    rows[0] |= {"validation_accuracy": "0.549", "validation_low": f"{low:.6f}", "validation_high": f"{high:.6f}"}
-    rows[0]["last_validation_accuracy"] = "0.478"
-    found = Finding({}, "mlp_2000", (rows[0],)).accuracy("last_validation")
-    assert found is not None
-    assert (found.low, found.high) == pytest.approx(wilson_interval(478, 1000, 0.95), abs=1e-4)
-
-
-def test_after_the_last_epoch_several_seeds_without_quartiles_have_their_median_alone() -> None:
-    made_up("depth_activation")
-    row = read_rows(rows_path("depth_activation"))[0] | {"seeds": "3", "last_validation_accuracy": "0.478"}
-    found = Finding({}, "mlp_2000", (row,)).accuracy("last_validation")
-    assert found is not None
-    assert (found.low, found.middle, found.high) == (0.478, 0.478, 0.478)
-
-
-def test_rows_from_before_an_axis_are_kept() -> None:
-    made_up("norms")
-    path = Path("studies/norms.yaml")
-    path.write_text(path.read_text().replace("grid:", "grid:\n  train.batch_size: [128]"))
-    ledger = Ledger("norms", load_study("norms"))
-    ledger.take([], [])
-    assert len(read_rows(rows_path("norms"))) == 15
-
-
 def test_pictures_put_published_figures_beside_ours_of_the_same_measure_only(monkeypatch: pytest.MonkeyPatch) -> None:
     made_up("depth_activation")
     study, rows = load_study("depth_activation"), read_rows(rows_path("depth_activation"))
@@ -410,135 +258,6 @@ def test_networks_of_one_condition_are_told_apart(
         assert {shown.place for shown in drawn} == {"0.1", "1"}
 
 
-@pytest.mark.parametrize(
-    ("column", "value", "message"),
-    [
-        ("test_accuracy", "abc", "line 2: test_accuracy = 'abc' is no number"),
-        ("seed", "", "line 2: seed = '' is no whole number"),
-        ("seed", "1.5", "line 2: seed = '1.5' is no whole number"),
-        ("epochs", "1e1", "line 2: epochs = '1e1' is no whole number"),
-        ("train_median", None, "line 2: the column 'train_median' is missing"),
-    ],
-)
-def test_a_damaged_table_is_refused(column: str, value: str | None, message: str) -> None:
-    made_up("norms")
-    rows = read_rows(rows_path("norms"))
-    for row in rows[:1] if value is not None else rows:
-        row.pop(column)
-        row |= {column: value} if value is not None else {}
-    with rows_path("norms").open("w") as file:
-        writer = csv.DictWriter(file, [name for name in rows[-1] if name in rows[0]])
-        writer.writeheader()
-        writer.writerows(rows)
-    with pytest.raises(UserError, match=message):
-        renew_pages(["norms"])
-
-
-def test_a_table_that_is_no_text_is_refused() -> None:
-    rows_path("norms").parent.mkdir(parents=True)
-    rows_path("norms").write_bytes("norm,größe\n".encode("latin-1"))
-    with pytest.raises(UserError, match=r"metrics/studies/norms\.csv cannot be read as a table: .*; bring it back"):
-        renew_pages(["norms"])
-
-
-@pytest.mark.parametrize(
-    ("spoilt", "message"),
-    [
-        (lambda: Path("studies/width.yaml").write_text("title: Width\n"), "studies/width.yaml cannot be used:"),
-        (
-            lambda: Path("params.yaml").write_text(Path("params.yaml").read_text().replace("  mlp_10:", "  mine:")),
-            "width.yaml, images clean, width 10 cannot be used",
-        ),
-        (lambda: rows_path("width").write_text("width\n10\n"), "metrics/studies/width.csv, line 2:"),
-    ],
-)
-def test_a_mistake_in_another_study_does_not_keep_pages_from_being_made(
-    spoilt: Callable[[], object], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    made_up("norms")
-    made_up("width")
-    spoilt()
-    renew_pages(["norms"])
-    (warning,) = capsys.readouterr().err.splitlines()
-    assert warning.startswith("warning: study width is passed over: ")
-    assert message in warning
-    index, results = Path("docs/studies/README.md").read_text(), Path("docs/results.md").read_text()
-    assert ("[norms]" in index, "[norms]" in results) == (True, True)
-    assert ("[width]" in index, "[width]" in results) == (False, False)
-    list_studies({})
-    told = capsys.readouterr()
-    assert "norms                   15/15" in told.out
-    assert told.err.splitlines() == [warning]
-
-
-@pytest.fixture
-def without_git(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No experiments, and code as made-up rows have it."""
-    for name, value in (("commits_of_checkout", None), ("find_experiments", {}), ("code_version", "c0de")):
-        monkeypatch.setattr(command, name, lambda value=value: value)
-
-
-@pytest.mark.usefixtures("without_git")
-def test_pages_that_cannot_be_made_do_not_stop_the_next_study(capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("norms", "sgd_rates"):
-        made_up(name)
-    Path("docs/results.md").unlink()
-    assert not run_studies(["norms", "sgd_rates"], WISHES)
-    told = capsys.readouterr()
-    assert "sgd_rates: Rates of SGD, and Adam\n  5 runs, 5 done, 0 to run" in told.out
-    assert told.err.count("error: docs/results.md, where published figures stand, is missing") == 2
-
-
-@pytest.mark.usefixtures("without_git")
-@pytest.mark.parametrize("error", [OSError(36, "File name too long"), UserError("dvc exp remove failed")])
-def test_a_run_that_cannot_be_started_does_not_stop_the_others(
-    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def cannot_start(*_: object) -> None:
-        raise error
-
-    monkeypatch.setattr(Runner, "run", cannot_start)
-    assert not run_studies(["sgd_rates"], WISHES)
-    told = capsys.readouterr().err
-    assert "[5/5] study-sgd_rates-" in told
-    assert told.count(f"\nfailed: study-sgd_rates-Adam_0.001-s1: {error}\n") == 1
-    assert told.count("\nfailed: study-sgd_rates-") == 5
-
-
-@pytest.mark.usefixtures("without_git")
-@pytest.mark.parametrize("whole", [True, False])
-def test_a_run_that_went_on_has_no_time_in_the_table(
-    whole: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    made_up("sgd_rates")
-    rows = {row["key"]: row for row in read_rows(rows_path("sgd_rates"))}
-    rows_path("sgd_rates").unlink()
-    experiments = {run.name: run.name for run in plan_runs("sgd_rates", load_study("sgd_rates"))}
-    monkeypatch.setattr(command, "find_experiments", lambda: experiments)
-    monkeypatch.setattr(command, "is_result_of", lambda *_: False)
-    monkeypatch.setattr(
-        command,
-        "rows_of",
-        lambda run, experiment, seconds: ([rows[run.key] | {"seconds": f"{seconds}" if seconds else ""}], []),
-    )
-    monkeypatch.setattr(Runner, "run", lambda self, run: Outcome(125.0, "", self.log(run), whole))
-    assert run_studies(["sgd_rates"], WISHES)
-    assert {row["seconds"] for row in read_rows(rows_path("sgd_rates"))} == {"125.0" if whole else ""}
-    assert ("2 min for what was left of it" in capsys.readouterr().out) is not whole
-    assert ("Together they took" in Path("docs/studies/sgd_rates.md").read_text()) is whole
-
-
-@pytest.mark.usefixtures("without_git")
-def test_pages_that_cannot_be_made_do_not_hide_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(command, "_run_all", interrupted)
-    Path("docs/results.md").unlink()
-    with pytest.raises(KeyboardInterrupt):
-        run_studies(["norms"], WISHES)
-
-
 def test_missing_learning_curves_are_told() -> None:
     made_up("sgd_rates")
     curves_path("sgd_rates").unlink()
@@ -573,32 +292,3 @@ def test_a_page_without_its_marks_is_refused() -> None:
     Path("docs/results.md").write_text("nothing")
     with pytest.raises(UserError, match=r"docs/results\.md lacks the lines"):
         renew_pages([])
-
-
-def test_rows_stand_in_the_order_of_the_grid() -> None:
-    made_up("norms")
-    rows = read_rows(rows_path("norms"))
-    rows_path("norms").unlink()
-    ledger = Ledger("norms", load_study("norms"))
-    ledger.take(rows[::-1], [])
-    told = [(row["norm"], row["seed"]) for row in read_rows(rows_path("norms"))]
-    assert told == [(norm, seed) for norm in ("none", "batch", "group", "layer", "instance") for seed in "123"]
-
-
-def test_the_time_of_a_run_grows_with_the_networks_that_it_trains() -> None:
-    name, study = "width", load_study("width")  # each of its runs trains three
-    made_up(name)
-    rows = [row | {"seeds": "3", "seconds": "330", "epochs": "50"} for row in read_rows(rows_path(name))]
-    three, one = (plan_runs(name, study, read_overrides([f"train.seeds={seeds}"]))[0] for seeds in (3, 1))
-    assert (estimate(three, rows), estimate(one, rows)) == pytest.approx((330, 130))
-    alike = [*rows, *(row | {"seeds": "1", "seconds": "250"} for row in rows)]
-    assert (estimate(three, alike), estimate(one, alike)) == pytest.approx((330, 250)), "three at once take less"
-
-
-def test_the_list_tells_runs_on_other_images(capsys: pytest.CaptureFixture[str]) -> None:
-    made_up("norms", "dataset.name=image_folder", "photos")
-    list_studies({})
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("norms")]
-    assert line.split(maxsplit=2)[1:] == ["15/15", "Normalisation under 50,000 parameters (15 on images of photos)"]
-    list_studies({"train.batch_size": 2})
-    assert "0/15" in next(line for line in capsys.readouterr().out.splitlines() if line.startswith("norms"))
