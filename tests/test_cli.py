@@ -49,7 +49,7 @@ def finished(project: Path) -> Path:
     for member, validation, test in (("bn", 0.9, 0.925), ("gn", 0.88, 0.91)):
         write(f"train/{member}.json", {"parameters": 49746, "epochs": 6, "best_epoch": 5})
         write(f"evaluate/{member}.json", {"validation": judged(validation), "test": judged(test)})
-    write("ensemble.json", {"members": ["bn", "gn"], "data": "fashion_mnist", "confidence": 0.95,
+    write("ensemble.json", {"members": ["bn", "gn"], "networks": 4, "data": "fashion_mnist", "confidence": 0.95,
                             "validation": judged(0.91), "test": judged(0.9312),
                             "best_member": "bn", "best_network": "bn/2", "gain_validation_points": 1.0,
                             "gain_test_points": 0.62, "mcnemar_p": 0.0312})  # fmt: skip
@@ -117,6 +117,16 @@ def test_results_shows_each_network_and_the_ensemble(finished: Path) -> None:
     assert "bn/2, the best network on validation: +0.62 points on test" in done.stdout
     for part in ("95 % intervals", "p = 0.031", "plots/report.html", "dvc plots show", "mlflow ui", "dvc exp run -S"):
         assert part in done.stdout
+
+
+def test_results_of_a_single_network_have_no_ensemble(finished: Path) -> None:
+    params, metrics = finished / "params.yaml", finished / "metrics/ensemble.json"
+    params.write_text(params.read_text().replace("- gn\n", ""))
+    told = json.loads(metrics.read_text()) | {"members": ["bn"], "networks": 1}
+    metrics.write_text(json.dumps(told))
+    shown = thumbnet(finished, "results").stdout
+    assert "90.00 (89.00–92.00)" in shown
+    assert "ensemble" not in shown
 
 
 def test_results_names_the_level_that_its_intervals_were_made_with(finished: Path) -> None:

@@ -49,6 +49,26 @@ def test_garbage_is_left_lying_while_libraries_load_and_collected_while_the_stag
     assert run_script(tmp_path, SCRIPT) == ("False True\n", "", 0)
 
 
+def test_a_second_interrupt_prints_no_trace(tmp_path: Path) -> None:
+    """What libraries do as Python ends takes a while, and may be interrupted as all else."""
+    script = """
+from thumbnet.stage import run_stage
+
+import atexit
+import signal
+
+atexit.register(signal.raise_signal, signal.SIGINT)
+
+def main(params):
+    signal.raise_signal(signal.SIGINT)
+
+run_stage(main)
+"""
+    output, errors, status = run_script(tmp_path, script)
+    assert (output, status) == ("", 130)
+    assert errors.strip() == "interrupted: nothing half-written is left; `dvc repro` goes on from here"
+
+
 def test_a_disk_that_refuses_is_told_in_plain_words(tmp_path: Path) -> None:
     script = """
 from thumbnet.stage import run_stage

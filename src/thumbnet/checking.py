@@ -29,6 +29,8 @@ def check_local_copy(params: Params) -> None:
     Raises:
         UserError: it is not.
     """
+    if "\0" in params.dataset.path:
+        raise UserError(f"dataset.path = {params.dataset.path!r}: no file has such a name")
     path = Path(params.dataset.path)
     here = Path.cwd()
     if params.dataset.path.strip() == "" or here.is_relative_to(path.resolve()) or path.resolve() == here / "data":

@@ -311,6 +311,16 @@ class EarlyStoppingParams(Section):
     min_delta: Number = Field(ge=0)
     """A change of no more than this is no improvement."""
 
+    @model_validator(mode="after")
+    def _better_is_an_improvement(self) -> "EarlyStoppingParams":
+        worse: dict[Monitor, str] = {"validation_loss": "max", "validation_accuracy": "min"}
+        if self.mode == worse.get(self.monitor):
+            raise ValueError(
+                f"early_stopping.mode = {self.mode} with monitor {self.monitor} would stop the training where it gets "
+                "better; set mode to auto"
+            )
+        return self
+
     def used(self) -> dict[str, Any]:
         """What is really read."""
         return self.model_dump(include={"monitor"} if self.monitor == "none" else None)
@@ -364,6 +374,8 @@ class EvaluateParams(Section):
     @model_validator(mode="after")
     def _splits_that_later_stages_need(self) -> "EvaluateParams":
         missing = [name for name in ("validation", "test") if name not in self.splits]
+        if len(set(self.splits)) < len(self.splits):
+            raise ValueError(f"evaluate.splits = [{', '.join(self.splits)}] names a split twice")
         if missing:
             raise ValueError(
                 f"evaluate.splits lacks {' and '.join(missing)}: galleries and the ensemble need validation and test"

@@ -46,17 +46,19 @@ def print_results(params: Params, console: Console | None = None) -> None:
             count = judged["test"]["seeds"]["count"]
             table.add_row(f"  {count} seeds*", "", "", _quartiles(judged["validation"]), _quartiles(judged["test"]))
             seeds = True
-    table.add_section()
-    table.add_row(paths.ENSEMBLE, "", "", _accuracy(ensemble["validation"]), _accuracy(ensemble["test"]))
+    several = ensemble["networks"] > 1
+    if several:
+        table.add_section()
+        table.add_row(paths.ENSEMBLE, "", "", _accuracy(ensemble["validation"]), _accuracy(ensemble["test"]))
     console.print(f"Accuracy on {ensemble['data']}, with {100 * ensemble['confidence']:g} % intervals")
     console.print(table)
     if seeds:
-        console.print("* the median of all seeds, and the quartiles around it; the row above is of the first seed\n")
-
-    console.print(f"The ensemble against {ensemble['best_network']}, the best network on validation: "
-                  f"{ensemble['gain_test_points']:+.2f} points on test (McNemar's p = {ensemble['mcnemar_p']:.2g}).",
-                  soft_wrap=True)  # fmt: skip
-    console.print()
+        console.print("* the median of all seeds, and the quartiles around it; the row above is of the first seed\n",
+                      soft_wrap=True)  # fmt: skip
+    if several:
+        gain, p = ensemble["gain_test_points"], ensemble["mcnemar_p"]
+        console.print(f"The ensemble against {ensemble['best_network']}, the best network on validation: {gain:+.2f} "
+                      f"points on test (McNemar's p = {p:.2g}).\n", soft_wrap=True)  # fmt: skip
     for what, where in _next_steps():
         console.print(f"{what:<10}{where}", soft_wrap=True)
 

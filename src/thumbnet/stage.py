@@ -46,6 +46,9 @@ def run_stage(body: Callable[..., None]) -> None:
     except KeyboardInterrupt:
         print(_MESSAGE, file=sys.stderr)
         sys.exit(INTERRUPTED)
+    finally:  # a second Ctrl-C would interrupt Python's end, and print where
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

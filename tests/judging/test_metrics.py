@@ -79,7 +79,15 @@ def test_cross_entropy_is_the_mean_log_in_nats() -> None:
 
 def test_cross_entropy_of_certain_nonsense_is_large_but_finite() -> None:
     certain = np.array([[0.0, 1.0]], dtype=np.float32)
-    assert cross_entropy(certain, np.array([0])) == pytest.approx(-math.log(2**-23))
+    assert cross_entropy(certain, np.array([0])) == pytest.approx(126 * math.log(2))
+
+
+def test_cross_entropy_of_a_network_that_is_sure_and_wrong_is_that_of_its_logits() -> None:
+    logits = np.array([[0.0, 30.0, 1.0], [25.0, 0.0, 0.0], [3.0, 0.0, 1.0]])
+    logarithms = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    labels = np.array([0, 2, 0])
+    found = cross_entropy(np.exp(logarithms).astype(np.float32), labels)
+    assert found == pytest.approx(-logarithms[np.arange(3), labels].mean(), rel=1e-6)
 
 
 @pytest.mark.parametrize(

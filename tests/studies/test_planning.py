@@ -105,7 +105,7 @@ EDITED: dict[str, dict[str, Any]] = {
     "optimizer": {"name": "adamw", "lr": 0.77, "weight_decay": 0.3, "momentum": 0.4, "nesterov": False},
     "schedule": {"name": "cosine", "warmup": 0.4, "decay": 0.9, "every": 3, "factor": 0.3},
     "regularisation": {"l2": 0.1, "label_smoothing": 0.1, "clip_norm": 1},
-    "early_stopping": {"monitor": "validation_loss", "mode": "max", "patience": 3, "min_delta": 0.1},
+    "early_stopping": {"monitor": "validation_loss", "mode": "min", "patience": 3, "min_delta": 0.1},
     "augment": {"flip": "random", "rotation": 5, "shift": 0.1, "crop": 2, "border": "reflect", "cutout": 4,
                 "pixel_noise": 0.1},
     "evaluate": {"train_images": 100, "flip": True, "shift": 1, "border": "reflect", "confidence": 0.5},

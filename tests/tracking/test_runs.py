@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from thumbnet import paths, tracking
 from thumbnet.errors import UserError
 from thumbnet.files import write_json
 from thumbnet.params import Params
+from thumbnet.tracking.models import read_card
 
 if TYPE_CHECKING:  # pytest puts no folder of tests on the path of modules
     from tests.tracking.conftest import Store
@@ -241,6 +243,41 @@ def test_a_run_that_cannot_be_made_anew_has_failed(params: Params, train_member:
     Path("mlartifacts").unlink()
     tracking.log_files(params, "bn", {})
     assert [run.info.status for run in store.runs()] == ["FINISHED", "FAILED"]
+
+
+def test_a_store_that_fails_is_left_alone_for_a_while(
+    params: Params, train_member: TrainMember, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that hangs would cost each epoch 20 seconds."""
+    tries: list[float] = []
+
+    def fail(*_: object, **__: object) -> None:
+        tries.append(time.monotonic())
+        raise MlflowException("no")
+
+    run = tracking.TrainingRun(params, "bn", "1234")
+    run.begin()
+    with monkeypatch.context() as patched:
+        patched.setattr(MlflowClient, "log_batch", fail)
+        for epoch in (1, 2, 3):
+            run.log_epoch({"epoch": epoch, "train_loss": 1 / epoch})
+    assert len(tries) == 1
+    run.finish(train_member("bn"), [], {})
+    assert len(store.history(store.run("bn"), "train/loss")) == 3
+
+
+def test_where_a_run_is_made_anew_the_lost_one_has_ended(
+    params: Params, train_member: TrainMember, store: Store
+) -> None:
+    """The server went away before the training ended; another training, of its own network, goes on."""
+    for member in ("bn", "gn"):
+        tracking.TrainingRun(params, member, tracking.hash_data(read_card(train_member(member))["data"])).begin()
+    tracking.log_evaluation(params, "bn", FIGURES, PER_CLASS, [])
+    assert sorted((run.data.tags["thumbnet.member"], run.info.status) for run in store.runs()) == [
+        ("bn", "FAILED"),
+        ("bn", "FINISHED"),
+        ("gn", "RUNNING"),
+    ]
 
 
 def test_a_run_that_was_killed_without_a_word_says_so_when_its_training_goes_on(params: Params, store: Store) -> None:

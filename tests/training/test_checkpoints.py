@@ -108,6 +108,15 @@ def test_a_save_that_fails_leaves_the_old_network_alone(
     assert list(tmp_path.iterdir()) == [folder]
 
 
+def test_whoever_may_read_the_card_may_read_the_weights(
+    tmp_path: Path, make_network: Callable[..., Classifier]
+) -> None:
+    classifier = make_network("F L8", "none")
+    save_classifiers(tmp_path / "bn", [classifier], [card_of(classifier, "F L8", "none")])
+    modes = {path.name: path.stat().st_mode for path in (tmp_path / "bn").iterdir()}
+    assert modes["weights.safetensors"] == modes["model.json"]
+
+
 def test_a_network_that_is_not_there_is_named_with_the_command_that_trains_it(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"models/bn holds no trained network; train it with: dvc repro train@bn"):
         load_classifier(tmp_path / "models" / "bn")

@@ -67,6 +67,7 @@ def test_other_devices_leave_the_switches_of_cuda_alone() -> None:
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has 1 GiB"),
         RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be reported later"),
         RuntimeError("MPS backend out of memory (MPS allocated: 9.06 GB)"),
+        RuntimeError("Storage size calculation overflowed with sizes=[1000000, 1000000, 999999, 999999]"),
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes."),
     ],
     ids=str,

@@ -16,6 +16,7 @@ from thumbnet.figures import style
 from thumbnet.figures.galleries import ORDERS, draw_order, predicted_class, true_class
 from thumbnet.figures.tiles import Tile, Words, draw_tiles
 from thumbnet.files import write_table
+from thumbnet.judging.logarithms import log_probabilities
 from thumbnet.judging.predictions import Predictions
 from thumbnet.params import GalleryOrder
 
@@ -45,7 +46,7 @@ def find_shared(members: Mapping[str, Predictions], order: GalleryOrder = "confi
             rank = -np.mean([one.probabilities.max(axis=1) for one in judged], axis=0)
         case "loss":
             true = np.stack([one.probabilities[np.arange(len(labels)), labels] for one in judged])
-            rank = np.log(np.maximum(true, np.finfo(np.float32).tiny)).mean(axis=0)
+            rank = log_probabilities(true).mean(axis=0)
         case "random":
             rank = draw_order(len(labels)).argsort()
     return shared[np.argsort(rank[shared], kind="stable")].astype(np.int64)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thumbnet.files import write_table
+from thumbnet.judging.logarithms import log_probabilities
 
 BINS = 15  # of equal width, as in Guo et al.
 #: Temperatures are sought between these: a network that is always right on validation would have one of 0.
@@ -90,7 +91,7 @@ def fit_temperature(probabilities: NDArray[np.float32], labels: NDArray[np.int64
     """
     from scipy.optimize import minimize_scalar
 
-    logits = _log(probabilities)  # (n, classes)
+    logits = log_probabilities(probabilities)  # (n, classes)
     of_truth = logits[np.arange(len(labels)), labels]  # (n,)
 
     def loss(log_temperature: float) -> float:
@@ -113,7 +114,7 @@ def apply_temperature(probabilities: NDArray[np.float32], temperature: float) ->
     Returns:
         float32, (n, classes).
     """
-    scaled = _log(probabilities) / temperature  # (n, classes)
+    scaled = log_probabilities(probabilities) / temperature  # (n, classes)
     raised = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     return np.asarray(raised / raised.sum(axis=1, keepdims=True), dtype=np.float32)
 
@@ -132,9 +133,3 @@ def write_calibration(path: Path, splits: Mapping[str, Mapping[str, Sequence[Bin
         for each in filled
     )
     write_table(path, ("split", "scaling", "low", "high", "confidence", "accuracy", "images"), rows)
-
-
-def _log(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Logits, up to a constant per image; of a probability that float32 cannot tell from 0 about -87."""
-    logits: NDArray[np.float64] = np.log(probabilities.astype(np.float64).clip(min=np.finfo(np.float32).tiny))
-    return logits

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from thumbnet.errors import UserError
 from thumbnet.files import write_table
+from thumbnet.judging.logarithms import log_probabilities
 from thumbnet.judging.predictions import Predictions
 from thumbnet.params import EnsembleMethod, EnsembleSeeds
 
@@ -125,8 +126,8 @@ def vote(
     if weights is not None:
         together = np.tensordot(np.asarray(weights), probabilities, axes=1)
     elif method == "logit_mean":
-        tiny = np.finfo(np.float32).tiny  # logarithms are logits up to a constant per image, which a softmax drops
-        logits = np.log(probabilities.clip(min=tiny)).mean(axis=0, dtype=np.float64)
+        # Logarithms are logits up to a constant per image, which a softmax drops.
+        logits = log_probabilities(probabilities).mean(axis=0)
         raised = np.exp(logits - logits.max(axis=1, keepdims=True))
         together = raised / raised.sum(axis=1, keepdims=True)
     else:
@@ -153,7 +154,7 @@ def fit_weights(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -
 
     count, images, _ = probabilities.shape
     of_truth = probabilities[:, np.arange(images), labels].astype(np.float64)  # (networks, n)
-    of_truth = of_truth.clip(min=np.finfo(np.float32).eps)  # as `cross_entropy`
+    of_truth = of_truth.clip(min=np.finfo(np.float32).eps)  # without which slopes are too steep for the search
 
     def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         mixed = weights @ of_truth  # (n,)
@@ -192,8 +193,7 @@ def select_greedily(
     best, best_size = (0.0, -np.inf), 0
 
     def score(summed: NDArray[np.float64]) -> tuple[float, float]:
-        of_truth = summed[rows, labels].clip(min=np.finfo(np.float32).eps)
-        log_likelihood = float(np.log(of_truth).mean()) - np.log(len(chosen) + 1)
+        log_likelihood = float(log_probabilities(summed[rows, labels]).mean()) - np.log(len(chosen) + 1)
         return float((summed.argmax(axis=1) == labels).mean()), round(log_likelihood, 9)
 
     for _ in range(rounds):

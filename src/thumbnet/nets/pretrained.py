@@ -212,8 +212,7 @@ def _read(pretrained: str, device: str = "cpu") -> Mapping[str, Tensor]:
         else:
             weights = torch.load(file, map_location=device, weights_only=True)
     except (OSError, RuntimeError, ValueError, LookupError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
-        reason = (str(error) or "it is empty").splitlines()[0]
-        raise UserError(f"{what} cannot be read as a state dict of tensors alone: {reason}; "
+        raise UserError(f"{what} cannot be read as a state dict of tensors alone: {_reason(error)}; "
                         "save one with: torch.save(network.state_dict(), PATH)") from None  # fmt: skip
     if not isinstance(weights, Mapping) or not all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in weights.items()
@@ -221,6 +220,16 @@ def _read(pretrained: str, device: str = "cpu") -> Mapping[str, Tensor]:
         raise UserError(f"{what} holds something else than a state dict; save one with: "
                         "torch.save(network.state_dict(), PATH)")  # fmt: skip
     return _without_sides({_present_name(name): value for name, value in weights.items()})
+
+
+def _reason(error: Exception) -> str:
+    """Why a file cannot be read: PyTorch advises to trust it, or tells where its own reader was."""
+    told = (str(error) or "it is empty").splitlines()
+    if any(words in line for line in told for words in ("GLOBAL", "TorchScript")):
+        return "it holds other objects than tensors, a whole network perhaps"
+    if isinstance(error, LookupError | pickle.UnpicklingError):
+        return "torch.save did not write it"
+    return told[0]
 
 
 def _without_sides(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

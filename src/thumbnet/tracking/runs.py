@@ -3,6 +3,7 @@
 import contextlib
 import json
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -28,12 +29,15 @@ from thumbnet.tracking.registry import register
 from thumbnet.tracking.store import RESULT, Experiment, brief_requests, open_experiment, user_errors
 from thumbnet.tracking.sweeps import parent_of_sweep, renew_sweep
 
+#: Seconds after a failure in which epochs are kept back: a server that hangs costs 20 of them each time.
+_PAUSE = 60
+
 
 class TrainingRun:
     """The run of one training; `thumbnet.recording` has it written by a process of its own.
 
     To begin it reaches the store, so that one that cannot be used is told before hours of training. From then on
-    nothing that befalls the store stops the training: what it did not take is sent again with the next epoch and at
+    nothing that befalls the store stops the training: what it did not take is sent again with a later epoch and at
     the end, and if the end fails too, `log_evaluation` makes the run anew from the training's files.
 
     Args:
@@ -47,6 +51,7 @@ class TrainingRun:
         self._member = member
         self._data_hash = data_hash
         self._unsent: list[Metric] = []
+        self._sends_from = 0.0  # on the monotonic clock
         self._restored = 0  # epochs from a checkpoint
         self._finished = False
         self._warned = False
@@ -88,7 +93,7 @@ class TrainingRun:
                 `validation_loss`, `validation_accuracy`; they are logged as `train/lr`, `validation/loss` and so on.
         """
         self._unsent += epoch_metrics(row)
-        if row["epoch"] < self._restored:
+        if row["epoch"] < self._restored or time.monotonic() < self._sends_from:
             return
         with self._warnings("metrics"), brief_requests():
             self._send_epochs()
@@ -102,7 +107,8 @@ class TrainingRun:
             summary: figures of the whole training that the card does not hold, such as `images_per_second`.
         """
         with self._warnings("training"):
-            self._send_epochs()
+            with brief_requests():
+                self._send_epochs()
             _finish_training(self._experiment, self._run_id, model_dir, files, summary)
             self._finished = True
 
@@ -127,6 +133,7 @@ class TrainingRun:
                 print(f"warning: {self._member}: MLflow did not take the {what} of this run; its training is not "
                       f"harmed, and evaluate@{self._member} makes up for it. {error}", file=sys.stderr)  # fmt: skip
             self._warned = True
+            self._sends_from = time.monotonic() + _PAUSE
 
 
 def run_of_training(experiment: Experiment, params: Params, member: str) -> str:
@@ -151,12 +158,16 @@ def run_of_training(experiment: Experiment, params: Params, member: str) -> str:
 
 def _start_training(experiment: Experiment, params: Params, member: str, data_hash: str) -> str:
     tags = origin_tags(f"train@{member}") | {"thumbnet.member": member, "thumbnet.data": data_hash}
-    used = data_params(params) | as_params(params.training_of(member))
+    used = _params_of_training(params, member)
     parent = parent_of_sweep(experiment)
     run_id = experiment.start_run(run_name(member), tags, used, parent)
     with experiment.ended_by_errors(run_id):
         log_dataset(experiment, run_id, params.dataset.name, data_hash)
     return run_id
+
+
+def _params_of_training(params: Params, member: str) -> dict[str, str]:
+    return data_params(params) | as_params(params.training_of(member))
 
 
 def _finish_training(
@@ -195,6 +206,15 @@ def _recreate_run(experiment: Experiment, params: Params, member: str, model_dir
             figures = json.loads(judged.read_text(encoding="utf-8"))
             experiment.log(run_id, metrics=evaluation_metrics(figures), files=[judged], folder="evaluation")
         _finish_training(experiment, run_id, model_dir, files, summary={})
+    _end_lost_runs(experiment, params, member, data_hash)
+
+
+def _end_lost_runs(experiment: Experiment, params: Params, member: str, data_hash: str) -> None:
+    """Ends the runs of a training whose end the store did not take: now that it is there whole, none goes on."""
+    used = _params_of_training(params, member)
+    for run in experiment.running("thumbnet.data", data_hash):
+        if run.data.tags.get("thumbnet.member") == member and run.data.params == used:
+            experiment.client.set_terminated(run.info.run_id, "FAILED")
 
 
 def _note(card: Mapping[str, Any]) -> str:

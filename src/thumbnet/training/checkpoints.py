@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from thumbnet.data.normalisation import Statistics
@@ -86,7 +86,7 @@ def save_classifiers(folder: Path, classifiers: Sequence[nn.Module], cards: Sequ
             own = aside if card is cards[0] else aside / SEEDS / str(card.training["seed"])
             own.mkdir(parents=True, exist_ok=True)
             weights = {name: tensor.detach().cpu().contiguous() for name, tensor in classifier.state_dict().items()}
-            save_file(weights, own / WEIGHTS)
+            (own / WEIGHTS).write_bytes(save(weights))  # `save_file` would make it readable by its owner alone
             write_json(own / CARD, asdict(card))
 
 

@@ -95,6 +95,10 @@ def keep_freed_memory() -> None:
             library.mallopt(option, _NEVER)
 
 
+#: What PyTorch says then: CPUs have no class of error for it.
+_SHORT_OF_MEMORY = ("out of memory", "DefaultCPUAllocator", "Storage size calculation overflowed")
+
+
 @contextlib.contextmanager
 def short_memory_told(batch_size: int) -> Iterator[None]:
     """Turns what PyTorch raises for want of memory into plain words.
@@ -109,7 +113,7 @@ def short_memory_told(batch_size: int) -> Iterator[None]:
         yield
     except RuntimeError as error:
         told = str(error)
-        if "out of memory" not in told and "DefaultCPUAllocator" not in told:  # CPUs have no class of error for it
+        if not any(words in told for words in _SHORT_OF_MEMORY):
             raise
         raise UserError(
             f"train.batch_size = {batch_size}: the training needs more memory than there is; try a smaller one, a "
