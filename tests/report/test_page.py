@@ -1,5 +1,6 @@
 """The page as a whole: complete in itself, sound, small enough, and the same each time, whatever it is about."""
 
+import json
 import os
 import re
 import subprocess
@@ -112,6 +113,15 @@ def test_results_that_are_missing_are_told(file: Path, named: str, make_run: Any
     file.unlink()
     with pytest.raises(UserError, match=rf"{named} is missing; .*dvc repro"):
         render_report(params, HERE)
+
+
+@pytest.mark.parametrize(("work", "told"), [(3_700, "3,700"), (640_000, "0.6 million"), (61_000_000, "61.0 million")])
+def test_small_numbers_of_multiply_adds_are_told_as_they_are(work: int, told: str, make_run: Any) -> None:
+    params = make_run()
+    for member in params.members:
+        file = paths.SUMMARIES / f"{member}.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"multiply_adds": work}))
+    assert f">{told} multiply-adds an image<" in render_report(params, HERE)
 
 
 def test_the_page_says_what_was_changed_since_the_commit(make_run: Any, read_page: Any) -> None:
