@@ -34,9 +34,8 @@ MakeRecipe = Callable[..., Recipe]
         ([0.50, 0.25, 0.25], {"min_delta": 0.25}, 3),  # by no more than that is no improvement
         ([0.5, 0.6, 0.7], {"monitor": "validation_accuracy"}, None),
         ([0.7, 0.6, 0.7], {"monitor": "validation_accuracy"}, 3),
-        ([0.5, 0.6, 0.7], {"mode": "max"}, None),
-        ([0.5, 0.4, 0.3], {"mode": "max"}, 3),
-        ([0.7, 0.6, 0.5], {"monitor": "validation_accuracy", "mode": "min"}, None),
+        ([0.5, 0.4, 0.3], {"mode": "min"}, None),
+        ([0.7, 0.6, 0.5], {"monitor": "validation_accuracy", "mode": "max"}, 3),
     ],
 )  # fmt: skip
 def test_training_ends_after_epochs_without_improvement(
