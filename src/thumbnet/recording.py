@@ -49,7 +49,7 @@ class Recorder:
         theirs.close()
         self._member = ""
         self._awaited = 0
-        self._lost = False
+        self._ended = False
         atexit.register(self._end_idle)
 
     def begin(self, params: "Params", member: str, data: Mapping[str, Any]) -> Self:
@@ -101,7 +101,7 @@ class Recorder:
         """Asks for a call, and takes the answers to earlier ones that have come."""
         while self._awaited and self._connection.poll():
             self._take_answer()
-        with self._loss_told(), uninterrupted():
+        with self._end_told(), uninterrupted():
             self._connection.send((method, arguments, named))
             self._awaited += 1
 
@@ -110,7 +110,7 @@ class Recorder:
             self._take_answer()
 
     def _take_answer(self) -> None:
-        with self._loss_told():
+        with self._end_told():
             self._connection.poll(None)
             with uninterrupted():  # half an answer would be taken for the next one
                 told, error = self._connection.recv()
@@ -120,15 +120,15 @@ class Recorder:
                 raise UserError(error)
 
     @contextlib.contextmanager
-    def _loss_told(self) -> Iterator[None]:
+    def _end_told(self) -> Iterator[None]:
         """Warns, once, where the process is no more: what it met is above, or it was killed."""
         try:
             yield
         except (EOFError, ConnectionError):
-            if not self._lost:
+            if not self._ended:
                 print(f"warning: {self._member}: the process that writes this run to MLflow has ended; its training is "
                       f"not harmed, and evaluate@{self._member} makes up for it.", file=sys.stderr)  # fmt: skip
-            self._lost, self._awaited = True, 0
+            self._ended, self._awaited = True, 0
 
     def _end_idle(self) -> None:
         """Where the training did not come to its run, nobody waits until MLflow is loaded for nothing."""

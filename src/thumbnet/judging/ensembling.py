@@ -154,7 +154,7 @@ def fit_weights(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -
 
     count, images, _ = probabilities.shape
     of_truth = probabilities[:, np.arange(images), labels].astype(np.float64)  # (networks, n)
-    of_truth = of_truth.clip(min=np.finfo(np.float32).eps)  # without which slopes are too steep for the search
+    of_truth = of_truth.clip(min=np.finfo(np.float32).eps)  # bounds the slopes that the search meets
 
     def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         mixed = weights @ of_truth  # (n,)
