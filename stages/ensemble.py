@@ -1,6 +1,10 @@
 """All members as one network: what each way to combine them gives, and how the chosen one fares against the best."""
 
 from thumbnet.stage import run_stage  # isort: skip
+from thumbnet.recording import Recorder  # isort: skip
+
+if __name__ == "__main__":  # it loads MLflow while the following draws
+    recorder = Recorder()
 
 from thumbnet import paths
 from thumbnet.data.arrays import load_info
@@ -43,9 +47,7 @@ def main(params: Params) -> None:
         files.append(paths.ENSEMBLE_PLOTS / f"{name}.png")
         save_figure(figure, files[-1])
 
-    from thumbnet.tracking import log_ensemble  # MLflow takes seconds to load: last, when all files are safe
-
-    log_ensemble(params, metrics, [paths.ENSEMBLE_METRICS, table, *files])
+    recorder.log_ensemble(params, metrics, [paths.ENSEMBLE_METRICS, table, *files])  # last, when all files are safe
 
 
 if __name__ == "__main__":

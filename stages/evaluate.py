@@ -1,6 +1,10 @@
 """One trained network on the splits of `evaluate.splits`: its probabilities, figures, confusion and calibration."""
 
 from thumbnet.stage import run_stage  # isort: skip
+from thumbnet.recording import Recorder  # isort: skip
+
+if __name__ == "__main__":  # it loads MLflow while the following loads PyTorch
+    recorder = Recorder()
 
 from typing import Any
 
@@ -55,10 +59,9 @@ def main(params: Params, member: str) -> None:
     write_json(overall, metrics)
     files = draw_judged(member, member, predictions, classes, metrics, judged.confidence)
 
-    from thumbnet.tracking import log_evaluation  # MLflow takes seconds to load: last, when all files are safe
-
     test = predictions["test"]
-    log_evaluation(params, member, metrics, judge_classes(test.predicted, test.labels, classes), [overall, *files])
+    per_class = judge_classes(test.predicted, test.labels, classes)
+    recorder.log_evaluation(params, member, metrics, per_class, [overall, *files])  # last, when all files are safe
 
 
 if __name__ == "__main__":

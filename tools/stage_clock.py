@@ -27,9 +27,9 @@ PARTS = {
     "Recorder.log_epoch": "MLflow",
     "Recorder.finish": "MLflow",
     "Recorder.__exit__": "MLflow",
-    "log_evaluation": "MLflow",
+    "Recorder.log_evaluation": "MLflow",
+    "Recorder.log_ensemble": "MLflow",
     "log_files": "MLflow",
-    "log_ensemble": "MLflow",
 }
 #: Where they are.
 MODULES = ("thumbnet.training.engine", "thumbnet.training.prediction", "thumbnet.recording", "thumbnet.tracking")

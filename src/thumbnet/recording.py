@@ -1,7 +1,7 @@
-"""A training's run in MLflow, written by a process of its own.
+"""What a stage has to tell MLflow, written by a process of its own.
 
-MLflow takes as long to load as PyTorch: in two processes they load side by side. No epoch waits for a store that is
-slow to answer, and where a training is killed outright, somebody is left to end its run.
+MLflow takes as long to load as PyTorch: in two processes they load side by side. No epoch of a training waits for a
+store that is slow to answer, and where it is killed outright, somebody is left to end its run.
 """
 
 import atexit
@@ -33,7 +33,7 @@ class Recorder:
     """A process that writes one run: `thumbnet.tracking.TrainingRun`, with the same methods, from `begin` on.
 
     To be made before the imports that take long. Calls are done in their order; `begin`, `finish` and the end of the
-    context wait until they are.
+    context wait until they are. A stage without a run of its own calls `log_evaluation` or `log_ensemble` instead, once.
     """
 
     def __init__(self) -> None:
@@ -51,6 +51,25 @@ class Recorder:
         self._awaited = 0
         self._ended = False
         atexit.register(self._end_idle)
+
+    def log_evaluation(
+        self,
+        params: "Params",
+        member: str,
+        metrics: Mapping[str, Any],
+        per_class: Mapping[str, Any],
+        files: Sequence[Path],
+    ) -> None:
+        """`thumbnet.tracking.log_evaluation`, done there; returns when it is done.
+
+        Raises:
+            UserError: as there.
+        """
+        self._do("log_evaluation", params, member, metrics, per_class, files)
+
+    def log_ensemble(self, params: "Params", metrics: Mapping[str, Any], files: Sequence[Path]) -> None:
+        """`thumbnet.tracking.log_ensemble`, as `log_evaluation`."""
+        self._do("log_ensemble", params, metrics, files)
 
     def begin(self, params: "Params", member: str, data: Mapping[str, Any]) -> Self:
         """Begins the run, and is that context.
@@ -97,6 +116,20 @@ class Recorder:
         self._connection.close()
         self._process.wait()
 
+    def _do(self, function: str, *arguments: object) -> None:
+        """Asks for a call of one of the functions of `thumbnet.tracking`, and waits until it is done."""
+        try:
+            self._connection.send((function, arguments, {}))
+            told, error = self._connection.recv()
+        except (EOFError, ConnectionError):
+            raise UserError(
+                "the process that writes to MLflow has ended before it was done; what it met is above, or it was "
+                "killed, as for want of memory"
+            ) from None
+        sys.stderr.write(told)
+        if error:
+            raise UserError(error)
+
     def _call(self, method: str, *arguments: object, **named: object) -> None:
         """Asks for a call, and takes the answers to earlier ones that have come."""
         while self._awaited and self._connection.poll():
@@ -131,22 +164,28 @@ class Recorder:
             self._ended, self._awaited = True, 0
 
     def _end_idle(self) -> None:
-        """Where the training did not come to its run, nobody waits until MLflow is loaded for nothing."""
+        """Where the stage did not come to its run, nobody waits until MLflow is loaded for nothing."""
         if not self._member:
             self._connection.close()
             self._process.kill()
             self._process.wait()
 
 
-def _write_run(connection: Connection) -> None:
-    """What the other process does: the calls that come, until the run has ended."""
-    from thumbnet.tracking import TrainingRun, hash_data
+def _serve(connection: Connection) -> None:
+    """What the other process does: one call of a function, or `begin` and what comes until the run has ended."""
+    from thumbnet import tracking
 
     try:
-        _, (params, member, data), _ = connection.recv()
+        method, arguments, _ = connection.recv()
     except (EOFError, ConnectionError):
         return
-    run = TrainingRun(params, member, hash_data(data))
+    if method != "begin":
+        answer = _answer(partial(getattr(tracking, method), *arguments))
+        with contextlib.suppress(ConnectionError):
+            connection.send(answer)
+        return
+    params, member, data = arguments
+    run = tracking.TrainingRun(params, member, tracking.hash_data(data))
     told, error = _answer(run.begin)
     with contextlib.suppress(ConnectionError):
         connection.send((told, error))
@@ -172,8 +211,8 @@ def _answer(call: Callable[[], None]) -> _Answer:
 
 
 if __name__ == "__main__":
-    # Whoever ends the training may signal all processes; the run is ended by this one.
+    # Whoever ends the stage may signal all processes; the run of a training is ended by this one.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     gc.disable()  # what is loaded stays
-    _write_run(Connection(int(sys.argv[1])))
+    _serve(Connection(int(sys.argv[1])))

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import top_k_accuracy_score
+from scipy.stats import binomtest
+from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support, top_k_accuracy_score
 
 from thumbnet.errors import UserError
 from thumbnet.judging.calibration import apply_temperature
@@ -48,6 +49,13 @@ PROBABILITIES = np.array(
 )
 def test_wilson_interval_has_its_published_values(successes: int, trials: int, low: float, high: float) -> None:
     assert wilson_interval(successes, trials, 0.95) == pytest.approx((low, high), abs=5e-5)
+
+
+@given(st.integers(1, 10_000), st.data(), st.floats(0.5, 0.9999))
+def test_wilson_interval_is_that_of_scipy(trials: int, data: st.DataObject, confidence: float) -> None:
+    successes = data.draw(st.integers(0, trials))
+    expected = binomtest(successes, trials).proportion_ci(confidence, method="wilson")
+    assert wilson_interval(successes, trials, confidence) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
 def test_a_higher_confidence_widens_the_interval() -> None:
@@ -145,6 +153,23 @@ def test_classes_are_counted_by_hand() -> None:
         "dog": {"precision": 0.333333, "recall": 0.5, "f1": 0.4, "images": 2},
         "owl": {"precision": 0.0, "recall": 0.0, "f1": 0.0, "images": 1},  # never predicted
     }
+
+
+@pytest.mark.parametrize("classes", [2, 5, 40])  # of 40 some have no images, and some are never predicted
+def test_figures_of_classes_are_those_of_scikit_learn(classes: int) -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(classes, size=60)
+    probabilities = random.random((60, classes), dtype=np.float32)
+    probabilities[np.arange(60), labels] += 0.5
+    predicted = probabilities.argmax(axis=1)
+    every = np.arange(classes)
+    assert np.array_equal(count_pairs(labels, predicted, classes), confusion_matrix(labels, predicted, labels=every))
+    judged = judge_classes(predicted, labels, [str(number) for number in every])
+    told = [[each[name] or 0.0 for each in judged.values()] for name in ("precision", "recall", "f1", "images")]
+    expected = precision_recall_fscore_support(labels, predicted, labels=every, zero_division=0)
+    np.testing.assert_allclose(told, expected, atol=1e-6)
+    macro = f1_score(labels, predicted, labels=np.unique(labels), average="macro", zero_division=0)
+    assert judge_overall(probabilities, labels, 0.95)["macro_f1"] == pytest.approx(macro, abs=1e-6)
 
 
 def test_a_class_without_images_is_listed() -> None:

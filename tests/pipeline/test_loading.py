@@ -25,12 +25,12 @@ MLFLOW, SKLEARN = {"mlflow", "pandas"}, {"sklearn", "pandas"}
         ("split", set()),
         ("preview", {"matplotlib", "torch"}),
         ("normalise", set()),
-        ("train-bn", {"torch"}),  # MLflow in another process
-        ("evaluate-bn", {"matplotlib", "torch", *MLFLOW, *SKLEARN}),
+        ("train-bn", {"torch"}),  # MLflow in another process, as for the next ones
+        ("evaluate-bn", {"matplotlib", "torch"}),
         ("gallery-bn", {"matplotlib"}),
         ("explain-bn", {"matplotlib", "torch"}),
         ("shared", {"matplotlib"}),
-        ("ensemble", {"matplotlib", *MLFLOW, *SKLEARN}),
+        ("ensemble", {"matplotlib"}),
         ("curves", {"matplotlib"}),
         ("summary", {"matplotlib"}),
         ("report", {"matplotlib"}),

@@ -95,6 +95,30 @@ def test_a_training_outlives_the_process_that_writes_its_run(
     assert "evaluate@bn makes up for it" in told
 
 
+def test_an_evaluation_is_written_by_another_process(
+    params: Params,
+    train_member: Callable[..., Path],
+    write_files: Callable[..., list[Path]],
+    store: Store,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    train_member("bn")
+    Recorder().log_evaluation(params, "bn", {"test": {"accuracy": 0.8}}, {}, write_files("confusion.png"))
+    run = store.run("bn")
+    assert run.data.metrics["test/accuracy"] == 0.8
+    assert "confusion.png" in store.artifacts(run, "evaluation")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_evaluation_that_could_not_be_written_is_an_error(params: Params, checkout: Path) -> None:
+    with pytest.raises(UserError, match="models/bn"):  # there is no training
+        Recorder().log_evaluation(params, "bn", {}, {}, [])
+    killed = Recorder()
+    killed._process.kill()
+    with pytest.raises(UserError, match="has ended before it was done"):
+        killed.log_evaluation(params, "bn", {}, {}, [])
+
+
 def test_a_store_that_cannot_be_used_is_told_before_the_training(
     checkout: Path, params: Params, closed_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

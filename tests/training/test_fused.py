@@ -17,6 +17,7 @@ from thumbnet.training.batches import Images
 from thumbnet.training.checkpoints import make_classifier
 from thumbnet.training.engine import Recipe, fit
 from thumbnet.training.fused import can_fuse, faster, faster_all, fuse
+from thumbnet.training.prediction import predict
 
 BF16 = torch.bfloat16
 SHAPES = [(128, 16, 8, 8), (1, 5, 7, 3), (3, 12, 9, 9), (7, 50, 4, 4), (2, 1, 6, 6), (33, 64, 1, 1), (2, 600, 2, 3)]
@@ -299,6 +300,27 @@ def test_a_network_comes_to_the_same(line: str, norm: NormKind) -> None:
         difference = (told[1][name].double() - usual.double()).norm() / (usual.double().norm() + 1e-6)
         assert difference < 0.05, name
     assert list(plain.state_dict()) == list(ours.state_dict())
+
+
+@pytest.mark.parametrize("norm", ["batch", "group", "layer", "instance"])
+@pytest.mark.parametrize("line", [FLAGSHIP, "C8 D.3 c8+ P3 A G"])
+def test_a_network_is_judged_as_closely_to_fp32(line: str, norm: NormKind) -> None:
+    images = torch.randint(0, 256, (16, 12, 12, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    network = make_network(line, norm)
+    network(images)  # the running averages leave 0 and 1
+    state = copy.deepcopy(network.state_dict())
+    exact = predict(network, images)
+    usual, got = (predict(network, images, BF16, call=call) for call in (network, fuse(network, BF16)))
+    assert not torch.equal(got, usual)  # it was another way
+    assert (got - exact).norm() <= max(1.2 * (usual - exact).norm(), 0.004 * exact.norm())
+    assert all(torch.equal(tensor, state[name]) for name, tensor in network.state_dict().items())
+
+
+def test_in_evaluation_with_gradients_pytorchs_layers_do_the_work() -> None:
+    block = make_block("batch", 12).eval()
+    x = draw(8, 12, 4, 4).requires_grad_()
+    usual, got = (torch.autograd.grad(call(x).sum(), x)[0] for call in (block, faster(block)))
+    assert torch.equal(got, usual)
 
 
 @pytest.mark.parametrize("norm", ["batch", "group", "layer"])

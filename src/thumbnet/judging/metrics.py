@@ -1,10 +1,11 @@
 """Accuracy with its interval, loss, calibration, figures per class, and the classes that are confused most.
 
-Everything here is arithmetic on probabilities and labels, and returns plain numbers ready for JSON. scikit-learn and
-scipy do it where they have it; they are loaded when they are called, since that takes a second. Files are left to
-`thumbnet.judging.predictions`, pictures to `thumbnet.figures`.
+Everything here is arithmetic on probabilities and labels, and returns plain numbers ready for JSON. scikit-learn has
+most of it and scipy.stats the rest; to load them takes longer than a stage's whole arithmetic, so tests alone compare
+with them. Files are left to `thumbnet.judging.predictions`, pictures to `thumbnet.figures`.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,10 +48,12 @@ def wilson_interval(successes: int, trials: int, confidence: float) -> tuple[flo
     Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal of the
     American Statistical Association 22 (1927), 209-212.
     """
-    from scipy.stats import binomtest
+    from scipy.special import ndtri
 
-    interval = binomtest(successes, trials).proportion_ci(confidence, method="wilson")
-    return float(interval.low), float(interval.high)
+    z = float(ndtri((1 + confidence) / 2))
+    middle = (successes + z**2 / 2) / (trials + z**2)
+    half = z / (trials + z**2) * math.sqrt(successes * (trials - successes) / trials + z**2 / 4)
+    return (middle - half if successes else 0.0), (middle + half if successes < trials else 1.0)
 
 
 def cross_entropy(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
@@ -96,14 +99,13 @@ def judge_overall(probabilities: NDArray[np.float32], labels: NDArray[np.int64],
     Raises:
         UserError: there are no images.
     """
-    from sklearn.metrics import f1_score
-
     images = len(labels)
     if images == 0:
         raise UserError("a split without images cannot be judged; allowed: 1 or more; see split.kind in params.yaml")
     predicted = probabilities.argmax(axis=1)
     right = int((predicted == labels).sum())
     low, high = wilson_interval(right, images, confidence)
+    _, _, f1 = _rate_classes(count_pairs(labels, predicted, probabilities.shape[1]))
     figures = {
         "accuracy": right / images,
         "low": low,
@@ -111,7 +113,7 @@ def judge_overall(probabilities: NDArray[np.float32], labels: NDArray[np.int64],
         "loss": cross_entropy(probabilities, labels),
         "top2": share_in_top(probabilities, labels, 2),
         "ece": expected_calibration_error(sort_into_bins(probabilities, labels)),
-        "macro_f1": float(f1_score(labels, predicted, labels=np.unique(labels), average="macro", zero_division=0)),
+        "macro_f1": float(f1[np.unique(labels)].mean()),
     }
     return {name: round(value, DECIMALS) for name, value in figures.items()}
 
@@ -157,9 +159,8 @@ def judge_classes(
         labels: (n,).
         classes: the classes' names, in the order of their labels.
     """
-    from sklearn.metrics import precision_recall_fscore_support
-
-    judged = precision_recall_fscore_support(labels, predicted, labels=np.arange(len(classes)), zero_division=0)
+    counts = count_pairs(labels, predicted, len(classes))  # (classes, classes)
+    rates = zip(classes, *_rate_classes(counts), counts.sum(axis=1), strict=True)
     return {
         name: {
             "precision": round(float(precision), DECIMALS),
@@ -167,8 +168,18 @@ def judge_classes(
             "f1": round(float(f1), DECIMALS) if images else None,
             "images": int(images),
         }
-        for name, precision, recall, f1, images in zip(classes, *judged, strict=True)
+        for name, precision, recall, f1, images in rates
     }
+
+
+def _rate_classes(counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], ...]:
+    """Precision, recall and F1 of each class, (classes,); 0 where there is nothing to divide by.
+
+    Args:
+        counts: the confusion matrix, as from `count_pairs`.
+    """
+    right, images, named = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
+    return right / named.clip(min=1), right / images.clip(min=1), 2 * right / (images + named).clip(min=1)
 
 
 def count_pairs(labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
@@ -182,9 +193,7 @@ def count_pairs(labels: NDArray[np.int64], predicted: NDArray[np.int64], classes
     Returns:
         (classes, classes).
     """
-    from sklearn.metrics import confusion_matrix
-
-    return np.asarray(confusion_matrix(labels, predicted, labels=np.arange(classes)), dtype=np.int64)
+    return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
 def most_confused(

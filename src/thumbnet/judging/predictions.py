@@ -4,6 +4,7 @@ Whoever predicts (`evaluate`) saves, whoever judges or draws (`gallery`, `ensemb
 `thumbnet.judging.metrics`, averages over networks to `thumbnet.judging.ensembling`.
 """
 
+import functools
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ class Predictions:
                 f"other_seeds {self.other_seeds.shape} do not go with probabilities {self.probabilities.shape}"
             )
 
-    @property
+    @functools.cached_property
     def predicted(self) -> NDArray[np.int64]:
         """The most probable class of each image, the first one on a tie; (n,)."""
         return np.asarray(self.probabilities.argmax(axis=1), dtype=np.int64)

@@ -268,6 +268,8 @@ class _Trainer:
         self._schedule = make_schedule(self._optimizer, recipe.schedule, recipe.train.epochs, batches)
         self._penalty = Penalty(self._model, l2) if l2 else None
         self._average = Average(self._model, recipe.train.ema) if recipe.train.ema else None
+        self._judged = self._average.module if self._average else self._model
+        self._judge = self._judged if recipe.train.compile else fuse(self._judged, precision)
         self._draws = GlobalDraws(courses[0].seed, train.images.device)
 
     def run_epoch(self, number: int, validation: Images, on_batch: Callable[[], None]) -> None:
@@ -299,8 +301,7 @@ class _Trainer:
                 seen += size
                 batches += 1
                 on_batch()
-        judged = self._average.module if self._average else self._model
-        measured = measure(judged, validation, self._precision)
+        measured = measure(self._judged, validation, self._precision, self._judge)
         seconds = (time.perf_counter() - start) / networks
         sums = zip(loss_sum.tolist(), hits.tolist(), penalty_sum.tolist(), strict=True)
         for place, (course, (loss, right, penalty)) in enumerate(zip(self.courses, sums, strict=True)):
@@ -315,7 +316,7 @@ class _Trainer:
                     l2_penalty=penalty / batches,
                     seconds=seconds,
                 )
-                course.add(epoch, functools.partial(_weights, judged, place))
+                course.add(epoch, functools.partial(_weights, self._judged, place))
 
     def state(self) -> State:
         """For a checkpoint, after an epoch; what follows from the parameters is left out."""

@@ -34,7 +34,7 @@ _NAMES: dict[type[nn.Module], str] = {
 
 
 def fuse(model: nn.Module, precision: torch.dtype) -> Callable[[Tensor], Tensor]:
-    """A faster way to call a classifier in training mode and under autocast; its weights stay where they are.
+    """A faster way to call a classifier under autocast, in training and in evaluation; its weights stay where they are.
 
     Args:
         model: a classifier.
@@ -99,7 +99,7 @@ def faster_all(modules: Iterable[nn.Module]) -> list[Callable[[Tensor], Tensor]]
 
 
 def faster(module: nn.Module) -> Callable[[Tensor], Tensor]:
-    """What does the same as a token's module in training, or the module itself."""
+    """What does the same as a token's module, or the module itself."""
     if _halves_maps(module):
         return _Pool(module)
     if isinstance(module, _Norm):
@@ -153,9 +153,16 @@ def _is_served(values: Tensor, norm: _Norm) -> bool:
         return False
     if any(state is None or state.dtype != torch.float32 for state in (norm.weight, norm.bias)):
         return False
+    if _has_settled(norm) and torch.is_grad_enabled():
+        return False
     images, channels, height, width = values.shape
     alone = height * width == 1 and (isinstance(norm, nn.InstanceNorm2d) or images == 1)
     return values.numel() > 0 and channels <= get_kernels().most_channels and not alone
+
+
+def _has_settled(norm: _Norm) -> TypeGuard[nn.BatchNorm2d]:
+    """Whether it takes its running averages, as in evaluation, and not those of the batch."""
+    return isinstance(norm, nn.BatchNorm2d) and not norm.training and norm.running_mean is not None
 
 
 @dataclass(frozen=True)
@@ -212,9 +219,11 @@ def _numbers(*values: float) -> Tensor:
 
 
 def _normalise(x: Tensor, norm: _Norm, name: str, added: Tensor | None) -> Tensor:
-    """The activation of the normalised values, and something added; running statistics are updated."""
+    """The activation of the normalised values, and something added; running statistics are updated in training."""
     x = x.contiguous(memory_format=torch.channels_last)
     cut = _cut(x, norm, name)
+    if _has_settled(norm):
+        return _normalise_settled(x, norm, added, cut)
     share, unbiased = 0.0, 1.0
     running: tuple[Tensor | None, Tensor | None] = None, None
     if isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None:
@@ -223,6 +232,17 @@ def _normalise(x: Tensor, norm: _Norm, name: str, added: Tensor | None) -> Tenso
         running, unbiased = (norm.running_mean, norm.running_var), count / (count - 1)
     numbers = _numbers(cut.places, norm.eps, share, unbiased, cut.groups)
     y: Tensor = _NormAct.apply(x, norm.weight, norm.bias, added, numbers, running, cut)
+    return y
+
+
+def _normalise_settled(x: Tensor, norm: nn.BatchNorm2d, added: Tensor | None, cut: _Cut) -> Tensor:
+    """The same by the running averages; without gradients."""
+    mean, variance = norm.get_buffer("running_mean"), norm.get_buffer("running_var")
+    rate = torch.rsqrt(variance + norm.eps)
+    scale = rate * norm.weight
+    table = torch.stack([mean, rate, scale, norm.bias - mean * scale])  # (4, channels), as `_NormAct` has it
+    y, more = torch.empty_like(x), added if added is None else added.contiguous(memory_format=torch.channels_last)
+    cut.run("normalise", x, None, None, None, None, table, None, None, more, y)
     return y
 
 

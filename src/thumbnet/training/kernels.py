@@ -526,10 +526,14 @@ def _make_normalise(kind):
         channel in a part, ε, the share of these in the running averages (channels; or none), what makes their variance
         unbiased, and groups of channels, 0 where all parts share their coefficients.
 
-        Arguments: x, sums, weight, bias, numbers, table, two running averages or none, added, y, the barrier.
+        Arguments: x, sums, weight, bias, numbers, table, two running averages or none, added, y, the barrier. Without
+        sums the table is given, and nothing but it, x, added and y is looked at.
         """
-        is_first = _statistics(arguments)
         a = carray(arguments, (ARGUMENTS,), np.int64)
+        if a[TENSORS + 1] == 0:
+            _apply(kind, arguments)
+            return
+        is_first = _statistics(arguments)
         _wait(a[TENSORS + 10])
         if is_first:
             _moments(arguments)

@@ -1,6 +1,6 @@
 """What a classifier says of images, and how right it is."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ def predict(
     flip: bool = False,
     shift: int = 0,
     border: Border = "black",
+    call: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
     """The logits of all images, without gradients, dropout or batch statistics.
 
@@ -32,15 +33,17 @@ def predict(
         shift: whether to take the mean of the logits of each image and its copies, shifted by so many pixels up, down,
             left and right; with `flip` of all of these and their mirror images.
         border: what shifts bring in, as for `augmentation.widen`.
+        call: a faster way to call it, from `fused.fuse`; default: itself.
 
     Returns:
         (n, classes), float32; of k networks as one (k, n, classes).
     """
     classifier.eval()
+    call = call or classifier
     logits = []
     with torch.inference_mode(), torch.autocast(images.device.type, precision, enabled=precision != torch.float32):
         for batch in torch.split(images, EVALUATION_BATCH):
-            answers = [classifier(view).float() for view in _views(batch, flip, shift, border)]
+            answers = [call(view).float() for view in _views(batch, flip, shift, border)]
             logits.append(torch.stack(answers).mean(0))
     return torch.cat(logits, dim=-2)
 
@@ -57,9 +60,19 @@ def _views(images: Tensor, flip: bool, shift: int, border: Border) -> Iterator[T
             yield view.flip(2)
 
 
-def measure(classifier: nn.Module, split: Images, precision: torch.dtype = torch.float32) -> list[tuple[float, float]]:
-    """Mean cross-entropy in nats, and accuracy, on a split: of each network, be it one or k as one."""
-    logits = predict(classifier, split.images, precision)
+def measure(
+    classifier: nn.Module,
+    split: Images,
+    precision: torch.dtype = torch.float32,
+    call: Callable[[Tensor], Tensor] | None = None,
+) -> list[tuple[float, float]]:
+    """Mean cross-entropy in nats, and accuracy, on a split: of each network, be it one or k as one.
+
+    Args:
+        classifier, precision, call: as for `predict`.
+        split: what is judged.
+    """
+    logits = predict(classifier, split.images, precision, call=call)
     labels = split.labels.expand(logits.shape[:-1])
     hits = (logits.argmax(-1) == labels).sum(-1, dtype=torch.int64).view(-1)  # counts: MPS has no float64 for a mean
     accuracies = [count / len(split) for count in hits.tolist()]
