@@ -33,7 +33,7 @@ class Recorder:
     """A process that writes one run: `thumbnet.tracking.TrainingRun`, with the same methods, from `begin` on.
 
     To be made before the imports that take long. Calls are done in their order; `begin`, `finish` and the end of the
-    context wait until they are. A stage without a run of its own calls `log_evaluation` or `log_ensemble` instead, once.
+    context wait until they are. A stage without a run of its own calls `log_evaluation` or `log_ensemble`, once.
     """
 
     def __init__(self) -> None:
