@@ -3,7 +3,7 @@
 from thumbnet.stage import run_stage  # isort: skip
 
 from thumbnet import paths
-from thumbnet.data.arrays import load_info, load_split
+from thumbnet.data.arrays import load_info, load_names, load_split
 from thumbnet.figures.bars import choose_images, draw_bars
 from thumbnet.figures.galleries import (
     draw_gallery,
@@ -38,7 +38,8 @@ def main(params: Params, member: str) -> None:
     }  # fmt: skip
 
     mistakes = {split: find_mistakes(predictions[split]) for split in images}
-    write_mistakes_table(paths.MISTAKES / f"{member}.csv", mistakes, classes)
+    files = {split: load_names(paths.SPLITS, split) for split in images}
+    write_mistakes_table(paths.MISTAKES / f"{member}.csv", mistakes, classes, files)
     with fresh_folder(paths.GALLERY / member) as folder:
         for name, figure in figures.items():
             save_figure(figure, folder / f"{name}.png")

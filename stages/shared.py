@@ -3,7 +3,7 @@
 from thumbnet.stage import run_stage  # isort: skip
 
 from thumbnet import paths
-from thumbnet.data.arrays import load_info, load_split
+from thumbnet.data.arrays import load_info, load_names, load_split
 from thumbnet.figures.shared import draw_shared, write_shared_table
 from thumbnet.figures.style import save_figure
 from thumbnet.judging.predictions import load_predictions
@@ -17,7 +17,8 @@ def main(params: Params) -> None:
         split: {member: predictions[split] for member, predictions in members.items()}
         for split in ("validation", "test")
     }
-    write_shared_table(paths.SHARED_MISTAKES, splits, classes, params.members)
+    files = {split: load_names(paths.SPLITS, split) for split in splits}
+    write_shared_table(paths.SHARED_MISTAKES, splits, classes, params.members, files)
 
     images, _ = load_split(paths.SPLITS, "test", mmap=True)
     names = ", ".join(params.members)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from thumbnet.data.arrays import load_info, load_split
+from thumbnet.data.arrays import load_info, load_names, load_split
 from thumbnet.data.download import download
 from thumbnet.data.image_folder import decode_image, find_layout
 from thumbnet.errors import UserError
@@ -98,6 +98,8 @@ def test_folders_and_archives_give_the_same_arrays(photos, project, ending, pref
     assert split["test"][0][:, 0, 0, 0].tolist() == [6, 5]
     info = load_info(project / "raw")
     assert (info.classes, info.image_shape, info.counts) == (("cat", "dog"), (8, 8, 3), {"train": 5, "test": 2})
+    names = [f"{prefix}train/{name}.png" for name in ("cat/1", "dog/1", "cat/10", "dog/2", "cat/2")]
+    assert load_names(project / "raw", "train") == names
 
 
 def test_what_is_not_read_is_said(photos, project, capsys):

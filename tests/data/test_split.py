@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from thumbnet.data import arrays
-from thumbnet.data.arrays import DatasetInfo, load_info, load_split, save_info, save_split
+from thumbnet.data.arrays import DatasetInfo, load_info, load_names, load_split, save_info, save_names, save_split
 from thumbnet.data.split import Plan, plan_split, split
 from thumbnet.errors import UserError
 from thumbnet.params import CorruptionParams, SplitParams
@@ -158,6 +158,17 @@ def test_files_hold_the_images_that_were_chosen(raw, tmp_path, images_per_chunk,
         np.testing.assert_array_equal(images[:, 1, 2, 0], indices + 100 * (source == "test"))
         np.testing.assert_array_equal(labels, (TRAIN if source == "train" else TEST)[indices])
     assert load_info(tmp_path / "splits").counts == {"train": 80, "validation": 20, "test": 30}
+
+
+def test_images_that_were_files_can_be_told_by_name(raw, tmp_path):
+    split(raw, tmp_path / "splits", params("fraction", 0.2), CLEAN, seed=3)
+    assert load_names(tmp_path / "splits", "validation") == []
+    for source, labels in (("train", TRAIN), ("test", TEST)):
+        save_names(raw, source, [f"{source}/ä\udcff\n{place}.png" for place in range(len(labels))])
+    split(raw, tmp_path / "splits", params("fraction", 0.2), CLEAN, seed=3)
+    for name, (source, indices) in plan_split(TRAIN, TEST, params("fraction", 0.2), 3, CLASSES).items():
+        names = load_names(tmp_path / "splits", name)
+        assert names == [f"{source}/ä\\udcff\n{place}.png" for place in indices]
 
 
 def test_the_same_split_has_the_same_bytes_and_another_seed_another_hash(raw, tmp_path):

@@ -25,6 +25,7 @@ from thumbnet.judging.predictions import Predictions
 from thumbnet.params import GalleryOrder
 
 CLASSES = ["cat", "dog", "owl"]
+NO_FILES: dict[str, list[str]] = {"validation": [], "test": []}
 PREDICTIONS = Predictions(
     np.array([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [0.0, 0.1, 0.9], [0.1, 0.6, 0.3], [0.5, 0.4, 0.1]], dtype=np.float32),
     np.array([0, 0, 1, 2, 1]),
@@ -66,15 +67,25 @@ def test_a_mistake_tells_both_classes_and_what_they_were_given() -> None:
 
 def test_the_table_lists_every_mistake_of_every_split(tmp_path: Path) -> None:
     mistakes = find_mistakes(PREDICTIONS)
-    write_mistakes_table(tmp_path / "bn.csv", {"validation": mistakes, "test": mistakes[:1]}, CLASSES)
+    write_mistakes_table(tmp_path / "bn.csv", {"validation": mistakes, "test": mistakes[:1]}, CLASSES, NO_FILES)
     rows = list(csv.reader((tmp_path / "bn.csv").read_text(encoding="utf-8").splitlines()))
     assert rows[0] == ["split", "index", "true", "predicted", "probability", "true_probability"]
     assert rows[1] == ["validation", "2", "dog", "owl", "0.900000", "0.100000"]
     assert [row[0] for row in rows[1:]] == ["validation"] * 4 + ["test"]
 
 
+def test_the_table_leads_back_to_the_users_files(tmp_path: Path) -> None:
+    files = {"validation": [f"train/{place}, copy.png" for place in range(5)], "test": [f"test/{n}" for n in range(5)]}
+    mistakes = {"validation": find_mistakes(PREDICTIONS), "test": []}
+    write_mistakes_table(tmp_path / "bn.csv", mistakes, CLASSES, files)
+    rows = list(csv.DictReader((tmp_path / "bn.csv").read_text(encoding="utf-8").splitlines()))
+    assert [(row["split"], row["file"]) for row in rows] == [
+        ("validation", f"train/{mistake.index}, copy.png") for mistake in mistakes["validation"]
+    ]
+
+
 def test_the_table_of_a_perfect_network_is_its_header(tmp_path: Path) -> None:
-    write_mistakes_table(tmp_path / "bn.csv", {"validation": [], "test": []}, CLASSES)
+    write_mistakes_table(tmp_path / "bn.csv", {"validation": [], "test": []}, CLASSES, NO_FILES)
     assert (tmp_path / "bn.csv").read_text() == "split,index,true,predicted,probability,true_probability\n"
 
 

@@ -91,8 +91,14 @@ def test_one_network_alone_or_no_shared_mistake_is_told(members: list[list[list[
 
 def test_the_table_lists_the_answers_of_all(tmp_path: Path) -> None:
     members = judged(BN, LN)
-    write_shared_table(tmp_path / "shared.csv", {"validation": members, "test": members}, CLASSES, list(members))
+    splits = {"validation": members, "test": members}
+    write_shared_table(tmp_path / "shared.csv", splits, CLASSES, list(members), {split: [] for split in splits})
     rows = list(csv.reader((tmp_path / "shared.csv").read_text(encoding="utf-8").splitlines()))
     assert rows[0] == ["split", "index", "true", "m1", "m1_probability", "m2", "m2_probability"]
     assert rows[1] == ["validation", "3", "owl", "dog", "0.900000", "cat", "0.500000"]
     assert [row[:2] for row in rows[1:]] == [["validation", "3"], ["validation", "1"], ["test", "3"], ["test", "1"]]
+    files = {split: [f"{split}/{place}.png" for place in range(4)] for split in splits}
+    write_shared_table(tmp_path / "shared.csv", splits, CLASSES, list(members), files)
+    of_files = list(csv.reader((tmp_path / "shared.csv").read_text(encoding="utf-8").splitlines()))
+    assert [row[:-1] for row in of_files] == rows
+    assert [row[-1] for row in of_files] == ["file", *(f"{row[0]}/{row[1]}.png" for row in rows[1:])]

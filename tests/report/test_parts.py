@@ -28,9 +28,10 @@ def test_every_image_stands_with_what_all_networks_say_of_it() -> None:
     bn = Predictions(np.array([[0.8, 0.2], [0.9, 0.1]], np.float32), labels)
     ln = Predictions(np.array([[0.6, 0.4], [0.25, 0.75]], np.float32), labels)
     images = np.arange(2 * 100 * 50 * 3, dtype=np.uint8).reshape(2, 100, 50, 3)
-    answers = collect_answers({"bn": bn, "ln": ln}, images, 10)
+    answers = collect_answers({"bn": bn, "ln": ln}, images, ["a.png", "b.png"], 10)
     assert answers.groups == {"rr": 1, "wr": 1}
     assert sorted(answers.images) == [(0, 0, [(0, 800, 800), (0, 600, 600)]), (1, 1, [(0, 900, 100), (1, 750, 750)])]
+    assert answers.files == [["a.png", "b.png"][index] for index, *_ in answers.images]
     assert answers.tile == (32, 64), "large images are made smaller"
 
 

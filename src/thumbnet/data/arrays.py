@@ -6,7 +6,7 @@ so that an interrupted stage leaves nothing that looks complete.
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,31 @@ def save_split(folder: Path, split: str, images: Images, labels: Labels) -> None
     """Writes one split; `folder` is one that `fresh_folder` gave."""
     np.save(images_file(folder, split), images)
     np.save(labels_file(folder, split), labels.astype(np.int64, copy=False))
+
+
+def save_names(folder: Path, split: str, names: Sequence[str]) -> None:
+    """Writes which file each image of a split was, where they were files.
+
+    Args:
+        folder: as for `save_split`.
+        split: as for `load_split`.
+        names: of the files, one an image; bytes that are no UTF-8 are written as `\\xff`.
+    """
+    told = [name.encode("utf-8", "backslashreplace").decode("utf-8") for name in names]
+    _names_file(folder, split).write_text(json.dumps(told, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
+
+
+def load_names(folder: Path, split: str) -> list[str]:
+    """Which file each image of a split was, relative to `dataset.path`; empty where they were no files."""
+    try:
+        names: list[str] = json.loads(_names_file(folder, split).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return []
+    return names
+
+
+def _names_file(folder: Path, split: str) -> Path:
+    return folder / f"{split}_files.json"
 
 
 def load_info(folder: Path) -> DatasetInfo:

@@ -23,7 +23,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION
 
 from thumbnet.data.archives import ArchiveError, Member, is_archive, list_members, read_members
-from thumbnet.data.arrays import Images, chunks, images_file, labels_file
+from thumbnet.data.arrays import Images, chunks, images_file, labels_file, save_names
 from thumbnet.data.fetch import Report
 from thumbnet.errors import UserError
 
@@ -96,7 +96,7 @@ def find_layout(place: Path) -> Layout:
 
 
 def write_images(layout: Layout, image_size: int, folder: Path, report: Report) -> None:
-    """Decodes all images and writes the arrays of both splits.
+    """Decodes all images and writes the arrays of both splits, and which file each image was.
 
     Args:
         layout: what `find_layout` found.
@@ -114,6 +114,7 @@ def write_images(layout: Layout, image_size: int, folder: Path, report: Report) 
         arrays[split] = open_memmap(images_file(folder, split), "w+", np.uint8, (len(files), *shape))
         slots |= zip((file.path for file in files), np.asarray(arrays[split]), strict=True)
         np.save(labels_file(folder, split), np.array([file.label for file in files], dtype=np.int64))
+        save_names(folder, split, [file.path for file in files])
     total = sum(file.size for files in layout.files.values() for file in files)
     has_colour = _decode_all(layout.place, slots, lambda done: report(done, total))
     if not has_colour:

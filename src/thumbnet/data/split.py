@@ -18,9 +18,11 @@ from thumbnet.data.arrays import (
     images_file,
     labels_file,
     load_info,
+    load_names,
     load_split,
     rows_per_chunk,
     save_info,
+    save_names,
     sha256_of,
 )
 from thumbnet.data.corruption import TRUE_LABELS, add_pixel_noise, draw_labels
@@ -40,7 +42,8 @@ def split(raw: Path, destination: Path, params: SplitParams, corruption: Corrupt
     Args:
         raw: the folder that `download` wrote.
         destination: the folder to write, replaced as a whole: `{train,validation,test}_{images,labels}.npy` and
-            `dataset.json`; where labels are noisy, also `train_true_labels.npy`, what they were.
+            `dataset.json`; of images that were files also their names; where labels are noisy, also
+            `train_true_labels.npy`, what they were.
         params: the `split` section of `params.yaml`.
         corruption: its `corruption` section.
         seed: decides where chance does: for `fraction`, for a test set cut from train, and for noise.
@@ -172,7 +175,7 @@ def _stratified(
 
 
 def _copy(raw: Path, source: str, indices: Indices, folder: Path, name: str) -> None:
-    """Copies the chosen images and labels to a new split."""
+    """Copies the chosen images, their labels and the names of their files to a new split."""
     images, labels = load_split(raw, source, mmap=True)
     copied = open_memmap(images_file(folder, name), "w+", np.uint8, (len(indices), *images.shape[1:]))
     rows = rows_per_chunk(images)
@@ -180,6 +183,8 @@ def _copy(raw: Path, source: str, indices: Indices, folder: Path, name: str) -> 
         copied[start : start + rows] = images[indices[start : start + rows]]
     copied.flush()
     np.save(labels_file(folder, name), labels[indices])
+    if names := load_names(raw, source):
+        save_names(folder, name, [names[index] for index in indices])
 
 
 def _corrupt(folder: Path, params: CorruptionParams, classes: int, seed: int) -> None:

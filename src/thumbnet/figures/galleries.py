@@ -22,6 +22,9 @@ from thumbnet.params import GalleryOrder
 
 MISTAKE_COLUMNS = ("split", "index", "true", "predicted", "probability", "true_probability")
 
+#: The last column of tables of images that were files: their paths, relative to `dataset.path`.
+FILE_COLUMN = "file"
+
 #: Of what is drawn at random: the same for all networks, whose pictures can be compared then.
 SAMPLES_SEED = 0
 
@@ -120,13 +123,14 @@ def find_least_confident(predictions: Predictions) -> NDArray[np.int64]:
 
 
 def mistakes_table(
-    mistakes: Mapping[str, Sequence[Mistake]], classes: Sequence[str]
-) -> list[tuple[str, int, str, str, str, str]]:
-    """All mistakes, a row each with the values of `MISTAKE_COLUMNS`.
+    mistakes: Mapping[str, Sequence[Mistake]], classes: Sequence[str], files: Mapping[str, Sequence[str]]
+) -> list[tuple[str | int, ...]]:
+    """All mistakes, a row each with the values of `MISTAKE_COLUMNS`, and the image's file where it was one.
 
     Args:
         mistakes: by name of split, in the order to list them in.
         classes: the classes' names, in the order of their labels.
+        files: by name of split the files that its images were; empty where they were none.
     """
     return [
         (
@@ -136,15 +140,19 @@ def mistakes_table(
             classes[mistake.predicted],
             f"{mistake.probability:.6f}",
             f"{mistake.true_probability:.6f}",
+            *files[split][mistake.index : mistake.index + 1],
         )
         for split, found in mistakes.items()
         for mistake in found
     ]
 
 
-def write_mistakes_table(path: Path, mistakes: Mapping[str, Sequence[Mistake]], classes: Sequence[str]) -> None:
+def write_mistakes_table(
+    path: Path, mistakes: Mapping[str, Sequence[Mistake]], classes: Sequence[str], files: Mapping[str, Sequence[str]]
+) -> None:
     """Writes `mistakes_table` as CSV, with its header also where there is no mistake."""
-    write_table(path, MISTAKE_COLUMNS, mistakes_table(mistakes, classes))
+    columns = (*MISTAKE_COLUMNS, FILE_COLUMN) if any(files.values()) else MISTAKE_COLUMNS
+    write_table(path, columns, mistakes_table(mistakes, classes, files))
 
 
 def draw_gallery(

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from thumbnet.figures import style
-from thumbnet.figures.galleries import ORDERS, draw_order, predicted_class, true_class
+from thumbnet.figures.galleries import FILE_COLUMN, ORDERS, draw_order, predicted_class, true_class
 from thumbnet.figures.tiles import Tile, Words, draw_tiles
 from thumbnet.files import write_table
 from thumbnet.judging.logarithms import log_probabilities
@@ -53,19 +53,26 @@ def find_shared(members: Mapping[str, Predictions], order: GalleryOrder = "confi
 
 
 def write_shared_table(
-    path: Path, splits: Mapping[str, Mapping[str, Predictions]], classes: Sequence[str], members: Sequence[str]
+    path: Path,
+    splits: Mapping[str, Mapping[str, Predictions]],
+    classes: Sequence[str],
+    members: Sequence[str],
+    files: Mapping[str, Sequence[str]],
 ) -> None:
     """Writes all shared mistakes as CSV, the most confident first.
 
-    Columns: `split`, `index`, `true`, and for each network `<name>`, its answer, and `<name>_probability`.
+    Columns: `split`, `index`, `true`, and for each network `<name>`, its answer, and `<name>_probability`; of images
+    that were files also `file`.
 
     Args:
         path: the file.
         splits: by name of split, in the order to list them in, the predictions of each network.
         classes: the classes' names, in the order of their labels.
         members: the networks' names, in the order of the columns.
+        files: by name of split the files that its images were; empty where they were none.
     """
     columns = ["split", "index", "true", *(f"{member}{end}" for member in members for end in ("", "_probability"))]
+    columns += [FILE_COLUMN] if any(files.values()) else []
     rows: list[list[str | int]] = []
     for split, judged in splits.items():
         for index in find_shared(judged):
@@ -73,7 +80,7 @@ def write_shared_table(
             for member in members:
                 probabilities = judged[member].probabilities[index]
                 row += [classes[probabilities.argmax()], f"{probabilities.max():.6f}"]
-            rows.append(row)
+            rows.append(row + list(files[split][index : index + 1]))
     write_table(path, columns, rows)
 
 

@@ -28,26 +28,37 @@ class Answers:
             `w` where it is wrong.
         images: of each chosen image its number on test, its true class, and for each network the class it says and
             the probabilities of that class and of the true one, in per mille.
+        files: the chosen images' files, relative to `dataset.path`; empty where they were none.
         sheet: all chosen images, `COLUMNS` in a row.
         tile: width and height of one of them, in pixels.
     """
 
     groups: dict[str, int]
     images: list[tuple[int, int, list[tuple[int, int, int]]]]
+    files: list[str]
     sheet: Picture
     tile: tuple[int, int]
 
     def as_json(self) -> dict[str, Any]:
         """For the page's script; the sheet is apart."""
-        return {"groups": list(self.groups.items()), "images": self.images, "tile": self.tile, "columns": COLUMNS}
+        return {
+            "groups": list(self.groups.items()),
+            "images": self.images,
+            "files": self.files,
+            "tile": self.tile,
+            "columns": COLUMNS,
+        }
 
 
-def collect_answers(networks: Mapping[str, Predictions], images: NDArray[np.uint8], count: int) -> Answers:
+def collect_answers(
+    networks: Mapping[str, Predictions], images: NDArray[np.uint8], files: Sequence[str], count: int
+) -> Answers:
     """Chooses images and puts together what the networks say of them.
 
     Args:
         networks: their predictions on test, by name.
         images: of test, uint8, (n, height, width, channels); may be mapped.
+        files: that these images were; empty where they were none.
         count: how many are chosen, if there are as many.
     """
     judged = list(networks.values())
@@ -63,7 +74,8 @@ def collect_answers(networks: Mapping[str, Predictions], images: NDArray[np.uint
     tiles = [shrink(images[index]) for index in chosen]
     height, width = tiles[0].shape[:2]
     groups = dict(sorted(((name, names.count(name)) for name in set(names)), key=lambda item: (-item[1], item[0])))
-    return Answers(groups, answers, encode_array(lay_out(tiles), None if width <= 32 else 85), (width, height))
+    sheet = encode_array(lay_out(tiles), None if width <= 32 else 85)
+    return Answers(groups, answers, [files[index] for index in chosen if files], sheet, (width, height))
 
 
 def choose(groups: Sequence[str], truth: NDArray[np.floating[Any]], count: int) -> list[int]:

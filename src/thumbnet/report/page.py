@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from thumbnet import paths
-from thumbnet.data.arrays import DatasetInfo, load_info, load_split
+from thumbnet.data.arrays import DatasetInfo, load_info, load_names, load_split
 from thumbnet.data.corruption import load_true_labels
 from thumbnet.figures.curves import collect_histories
 from thumbnet.judging.predictions import load_predictions
@@ -230,7 +230,7 @@ def _answers(params: Params) -> Answers:
         files[paths.ENSEMBLE] = paths.ENSEMBLE_PREDICTIONS
     networks = {name: load_predictions(path)["test"] for name, path in files.items()}
     images, _ = load_split(paths.SPLITS, "test", mmap=True)
-    return collect_answers(networks, images, params.report.images)
+    return collect_answers(networks, images, load_names(paths.SPLITS, "test"), params.report.images)
 
 
 def _by_split(table: Path) -> dict[str, list[dict[str, str]]]:

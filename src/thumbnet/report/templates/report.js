@@ -100,7 +100,7 @@
   } else find("compare").hidden = true;
 
   // Image by image
-  const { images, tile, columns } = data.answers, groups = new Map(data.answers.groups), sheet = find("sheet");
+  const { images, files, tile, columns } = data.answers, groups = new Map(data.answers.groups), sheet = find("sheet");
   const rows = Math.ceil(images.length / columns), FIRST = 24;
   let group = null, limit = FIRST;
   const groupOf = (image) => image[2].map(([said]) => (said === image[1] ? "r" : "w")).join("");
@@ -140,7 +140,7 @@
             make("span", { class: "who" }, short(data.members[network])),
             make("span", { class: "what", title: `${data.members[network]}: ${data.classes[answer]}, ${(sure / 10).toFixed(1)} %; true class ${(truly / 10).toFixed(1)} %` }, right ? "" : data.classes[answer]),
             make("span", { class: "p" }, `${Math.round(sure / 10)} %`)];
-        })));
+        }), ...(files.length ? [make("span", { class: "file", title: files[place] }, files[place].replace(/^.*\//, ""))] : [])));
     }));
     const name = group === null ? (data.members.length > 1 ? "At least one is wrong" : "Wrong") : groupName(group).replace(/^./, (letter) => letter.toUpperCase());
     const everywhere = group === null ? [...groups].filter(([key]) => key.includes("w")).reduce((sum, [, count]) => sum + count, 0) : groups.get(group);
