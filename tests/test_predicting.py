@@ -190,8 +190,15 @@ def test_a_network_that_is_not_there_is_told(model: str, told: list[str], projec
         assert part in str(error.value)
 
 
-@pytest.mark.parametrize(("model", "told"), [("a", "dvc repro train@a"), ("ensemble", "a, bb not trained")])
-def test_what_was_not_trained_is_told(model: str, told: str, project: Path) -> None:
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ("a", "^--model a: .*dvc repro train@a"),
+        ("ensemble", "^--model ensemble: a, bb not trained here; train with: dvc repro"),
+        (None, "^ensemble, which predicts without --model: a, bb not trained"),
+    ],
+)
+def test_what_was_not_trained_is_told(model: str | None, told: str, project: Path) -> None:
     Path("models").rename("elsewhere")
     with pytest.raises(UserError, match=told):
         predicting.load_predictor(model, load_params())

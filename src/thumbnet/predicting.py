@@ -116,40 +116,45 @@ def load_predictor(model: str | None, params: Params) -> Predictor:
     Raises:
         UserError: there is no such network, or it was not trained yet.
     """
+    asked = f"--model {model}"
     if model is None:
         model = paths.ENSEMBLE if params.voters > 1 else params.members[0]
+        asked = f"{model}, which predicts without --model"
     if model.startswith(STORED):
         from thumbnet.tracking import fetch_classifier
 
         return _of_folders(model, [fetch_classifier(model)], params.evaluate, lambda each: each[0])
     if model == paths.ENSEMBLE:
-        return _load_ensemble(params)
+        return _load_ensemble(params, asked)
     if not (paths.MODELS / model).is_dir():
-        _refuse(model, params)
+        _refuse(model, params, asked)
     return _of_folders(model, [paths.MODELS / model], params.evaluate, lambda each: each[0])
 
 
-def _refuse(model: str, params: Params) -> None:
+def _refuse(model: str, params: Params, asked: str) -> None:
     if model in params.members:
-        raise UserError(f"--model {model}: it is not trained yet; train it with: dvc repro train@{model}")
+        raise UserError(f"{asked}: it is not trained yet; train it with: dvc repro train@{model}")
     trained = sorted(path.name for path in paths.MODELS.glob("*/")) if paths.MODELS.is_dir() else []
     if not trained:
-        raise UserError(f"--model {model}: no network is trained yet; train those of params.yaml with: dvc repro")
+        raise UserError(f"{asked}: no network is trained yet; train those of params.yaml with: dvc repro")
     known = [*trained, paths.ENSEMBLE]
-    raise UserError(f"--model {model}: no such network{did_you_mean(model, known)}; allowed: {', '.join(known)}, "
+    raise UserError(f"{asked}: no such network{did_you_mean(model, known)}; allowed: {', '.join(known)}, "
                     "models:/NAME@ALIAS, runs:/ID/model")  # fmt: skip
 
 
-def _load_ensemble(params: Params) -> Predictor:
+def _load_ensemble(params: Params, asked: str) -> Predictor:
     """The ensemble as the stage of this name chose it, with its weights."""
     try:
         chosen: dict[str, Any] = json.loads(paths.ENSEMBLE_METRICS.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"--model ensemble: {paths.ENSEMBLE_METRICS} is missing; make it with: dvc repro") from None
+        raise UserError(f"{asked}: {paths.ENSEMBLE_METRICS} is missing; make it with: dvc repro") from None
     members: list[str] = chosen["members"]
     missing = [member for member in members if not (paths.MODELS / member).is_dir()]
     if missing:
-        raise UserError(f"--model ensemble: {', '.join(missing)} not trained here; bring it back with: dvc checkout")
+        raise UserError(
+            f"{asked}: {', '.join(missing)} not trained here; train with: dvc repro; or, where DVC's cache has it, bring "
+            "it back with: dvc checkout"
+        )
     from thumbnet.training.checkpoints import seed_folders
 
     method = chosen["method"]
