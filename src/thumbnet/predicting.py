@@ -152,8 +152,8 @@ def _load_ensemble(params: Params, asked: str) -> Predictor:
     missing = [member for member in members if not (paths.MODELS / member).is_dir()]
     if missing:
         raise UserError(
-            f"{asked}: {', '.join(missing)} not trained here; train with: dvc repro; or, where DVC's cache has it, bring "
-            "it back with: dvc checkout"
+            f"{asked}: {', '.join(missing)} not trained here; train with: dvc repro; or, if DVC's cache has it, "
+            "bring it back with: dvc checkout"
         )
     from thumbnet.training.checkpoints import seed_folders
 
